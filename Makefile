@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Everything that is built lies under build/. `make help` lists the targets.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKGS := libbpf libdw libelf libcyaml libmnl libcjson
+
+B := build
+CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE -DTURNPIKE_VERSION='"$(VERSION)"' -DTURNPIKE_DATADIR='"$(PREFIX)/share/turnpike"'
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu11 -Wall -Wextra -Werror $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+BPF_CFLAGS := -O2 -g -mcpu=v3 -target bpf -D__BPF__ -D__TARGET_ARCH_x86 -Wall -Wextra -Werror -I. \
+	-I/usr/include/$(shell uname -m)-linux-gnu
+
+ifdef SANITIZE
+B := build/sanitize
+CFLAGS += -fsanitize=address,undefined -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=address,undefined
+endif
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s%s\n' $(1) $(2);)
+
+SRC := $(wildcard src/*.c probes/*.c symbols/*.c)
+OBJ := $(SRC:%.c=$(B)/%.o)
+LIB := $(filter-out $(B)/src/main.o,$(OBJ))
+BPF_SRC := $(wildcard bpf/*.bpf.c probes/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
+SKEL := $(BPF_SRC:%.bpf.c=$(B)/%.skel.h)
+UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c tests/packet/*_test.c))
+SRC := $(filter-out %.bpf.c,$(SRC))
+OBJ := $(SRC:%.c=$(B)/%.o)
+LIB := $(filter-out $(B)/src/main.o,$(OBJ))
+
+all: $(B)/turnpike ## the program, build/turnpike
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+$(B)/turnpike: $(OBJ)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/%.bpf.o: %.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
+
+$(OBJ) $(UNIT:=.o): | $(SKEL)
+
+$(B)/tests/%_test: $(B)/tests/%_test.o $(LIB)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+tests: $(UNIT) ## build the unit and packet tests
+
+check: ## all tests (root)
+	@tests/run
+
+demo: ## the main job, shown on the stock coturn (root)
+	@tests/demo
+
+bench: ## figures, as ratios within one run (root)
+	@tests/bench/run
+
+clean: ## remove build/
+	rm -rf build
+
+-include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(UNIT:=.d)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all help tests check demo bench clean

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Limits and counters of the probes, for the kernel and for user space. */
+#ifndef TURNPIKE_PROBES_PROBE_H
+#define TURNPIKE_PROBES_PROBE_H
+
+#ifndef __BPF__
+#include <linux/types.h>
+#endif
+
+#define TP_PLANS 64   /* over all servers */
+#define TP_CALLS 4096 /* probed calls under way, one a thread */
+
+/* Attach cookie: the plan's index, and whether this is the return probe of it. */
+#define TP_COOKIE_PLAN	 0xffffffffULL
+#define TP_COOKIE_RETURN (1ULL << 32)
+
+struct tp_probe_stats {
+	__u64 hits;
+	__u64 failed_reads;
+};
+
+_Static_assert(sizeof(struct tp_probe_stats) == 16, "tp_probe_stats layout");
+
+#endif

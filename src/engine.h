@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The loaded programs and the binding table, as one thing. */
+#ifndef TURNPIKE_SRC_ENGINE_H
+#define TURNPIKE_SRC_ENGINE_H
+
+#include "bpf/table.h"
+#include "probes/probe.h"
+
+struct bpf_program;
+
+struct engine {
+	struct uprobe_bpf *uprobe;
+	struct fastpath_bpf *fastpath;
+	struct kernel_bpf *kernel;
+	__u32 max_bindings;
+	/* Maps in memory; valid from engine_load() to engine_free(). */
+	struct tp_config *config;
+	struct tp_binding *bindings;
+	struct tp_allocation *allocations;
+	struct tp_probe_stats *stats;
+	char pin_dir[64]; /* "" if nothing is pinned */
+};
+
+/* Loads all programs, sharing the maps; attaches nothing. Says nothing on failure. */
+int engine_load(struct engine *engine, __u32 max_bindings);
+/* Takes everything down; pins too. Accepts a zeroed engine. */
+void engine_free(struct engine *engine);
+
+/* Pins the maps for bpftool under /sys/fs/bpf/turnpike/NAME, replacing what a killed run left. */
+int engine_pin(struct engine *engine, const char *name);
+
+/* Attaches what watches the kernel: the exit of servers in config->live. */
+int engine_watch_exit(struct engine *engine);
+
+/* Sums the per-CPU counters into RET[TP_COUNTERS]. */
+int engine_counters(const struct engine *engine, __u64 *ret);
+
+/* Copies a live binding of SLOT; false if it is none, or is being written. */
+int engine_binding(const struct engine *engine, __u32 slot, struct tp_binding *ret);
+
+/* Memory of all maps together, in bytes. */
+__u64 engine_memory(const struct engine *engine);
+
+#endif

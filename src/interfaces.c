@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <linux/if_link.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "bpf/fastpath.skel.h"
+#include "src/engine.h"
+#include "src/interfaces.h"
+#include "src/log.h"
+#include "src/netlink.h"
+
+bool interfaces_is_attached(const struct interfaces *interfaces, uint32_t ifindex)
+{
+	for (size_t i = 0; i < interfaces->count; i++)
+		if (interfaces->at[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* Packets may leave by it from now on; or not any more, with MTU 0. */
+static int interfaces_usable(struct interfaces *interfaces, uint32_t ifindex, uint16_t mtu)
+{
+	struct tp_device device = {.usable = mtu != 0, .mtu = mtu};
+	int fd = bpf_map__fd(interfaces->engine->fastpath->maps.devices);
+
+	return bpf_map_update_elem(fd, &ifindex, &device, BPF_ANY) ? -errno : 0;
+}
+
+/* Name and id of the program that holds the interface. */
+static void interfaces_describe_holder(uint32_t ifindex, char *ret, size_t size)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	struct bpf_prog_info info = {};
+	__u32 length = sizeof(info);
+	int fd;
+
+	snprintf(ret, size, "another XDP program");
+	if (bpf_xdp_query(ifindex, 0, &query) || !query.prog_id)
+		return;
+	fd = bpf_prog_get_fd_by_id(query.prog_id);
+	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &length))
+		snprintf(ret, size, "XDP program `%s` (id %u)", info.name, query.prog_id);
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool interfaces_is_held(uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+	return !bpf_xdp_query(ifindex, 0, &query) && query.attach_mode != XDP_ATTACHED_NONE;
+}
+
+/* Native first; then generic, which every device can. */
+static int interfaces_link(struct interfaces *interfaces, uint32_t ifindex, const char **ret_hook)
+{
+	int program = bpf_program__fd(interfaces->engine->fastpath->progs.turnpike_xdp);
+	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
+	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
+	int fd = -EOPNOTSUPP;
+
+	*ret_hook = "xdp";
+	if (!interfaces->generic_only)
+		fd = bpf_link_create(program, ifindex, BPF_XDP, &native);
+	if (fd < 0 && fd != -EBUSY && fd != -EEXIST && !interfaces->native_only) {
+		*ret_hook = "xdp-generic";
+		fd = bpf_link_create(program, ifindex, BPF_XDP, &generic);
+	}
+	return fd;
+}
+
+int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why, size_t size)
+{
+	struct interface *at = &interfaces->at[interfaces->count];
+	struct netlink_link link;
+	char holder[64];
+	int err;
+
+	if (interfaces_is_attached(interfaces, ifindex))
+		return 1;
+	err = netlink_link(interfaces->netlink, ifindex, &link);
+	if (err) {
+		snprintf(why, size, "interface %u: %s", ifindex, strerror(-err));
+		return err;
+	}
+	if (link.loopback || !link.ethernet)
+		return 1;
+	if (interfaces->count == INTERFACES) {
+		snprintf(why, size, "more than %d interfaces; name those to use with --interface",
+			 INTERFACES);
+		return -E2BIG;
+	}
+	if (interfaces_is_held(ifindex)) {
+		interfaces_describe_holder(ifindex, holder, sizeof(holder));
+		snprintf(why, size, "interface %s is held by %s; detach that (`ip link set dev %s "
+			 "xdp off`) or leave the interface out with --interface",
+			 link.name, holder, link.name);
+		return -EBUSY;
+	}
+	err = interfaces_link(interfaces, ifindex, &at->hook);
+	if (err < 0) {
+		snprintf(why, size, "interface %s: can't attach XDP: %s; try --hook xdp-generic, "
+			 "or a smaller MTU", link.name, strerror(-err));
+		return err;
+	}
+	at->link = err;
+	at->ifindex = ifindex;
+	memcpy(at->name, link.name, sizeof(at->name));
+	interfaces->count++;
+	log_info("interface %s: %s", at->name, at->hook);
+	return interfaces_usable(interfaces, ifindex, link.mtu);
+}
+
+struct cover {
+	struct interfaces *interfaces;
+	uint32_t address;
+	char *why;
+	size_t size;
+	uint32_t ifindex[INTERFACES];
+	size_t count;
+};
+
+static void cover_found(uint32_t ifindex, uint32_t address, void *data)
+{
+	struct cover *cover = data;
+
+	if ((!cover->address || cover->address == address) && cover->count < INTERFACES)
+		cover->ifindex[cover->count++] = ifindex;
+}
+
+int interfaces_cover(struct interfaces *interfaces, uint32_t address, char *why, size_t size)
+{
+	struct cover cover = {.address = address};
+	int err;
+
+	if (interfaces->fixed)
+		return 0;
+	err = netlink_addresses(interfaces->netlink, cover_found, &cover);
+	if (err) {
+		snprintf(why, size, "can't list addresses: %s", strerror(-err));
+		return err;
+	}
+	for (size_t i = 0; i < cover.count; i++) {
+		err = interfaces_attach(interfaces, cover.ifindex[i], why, size);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+int interfaces_named(struct interfaces *interfaces, const char *names, char *why, size_t size)
+{
+	char *copy = strdup(names), *next = copy, *name;
+	uint32_t ifindex;
+	int err = copy ? 0 : -ENOMEM;
+
+	while (!err && (name = strsep(&next, ","))) {
+		ifindex = if_nametoindex(name);
+		if (!ifindex) {
+			snprintf(why, size, "no interface `%s` in the server's network namespace; "
+				 "`ip link` there lists them", name);
+			err = -ENODEV;
+			break;
+		}
+		err = interfaces_attach(interfaces, ifindex, why, size);
+		if (err == 1 && !interfaces_is_attached(interfaces, ifindex)) {
+			snprintf(why, size, "interface `%s` is no Ethernet device; name another",
+				 name);
+			err = -EINVAL;
+		} else if (err == 1) {
+			err = 0;
+		}
+	}
+	free(copy);
+	return err;
+}
+
+void interfaces_free(struct interfaces *interfaces)
+{
+	while (interfaces->count)
+		close(interfaces->at[--interfaces->count].link);
+}

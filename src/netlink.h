@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Questions to rtnetlink, in the network namespace the caller was in at netlink_open(). */
+#ifndef TURNPIKE_SRC_NETLINK_H
+#define TURNPIKE_SRC_NETLINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <net/if.h>
+
+struct netlink;
+
+struct netlink *netlink_open(void); /* NULL: errno says why */
+void netlink_close(struct netlink *netlink);
+
+struct netlink_link {
+	uint32_t ifindex;
+	char name[IFNAMSIZ];
+	uint8_t mac[6];
+	uint16_t mtu;
+	bool up, loopback, ethernet;
+};
+
+/* By index; -ENODEV if there is none. */
+int netlink_link(struct netlink *netlink, uint32_t ifindex, struct netlink_link *ret);
+
+/* Calls EACH(ifindex, address) for every IPv4 address. */
+int netlink_addresses(struct netlink *netlink,
+		      void (*each)(uint32_t ifindex, uint32_t address, void *data), void *data);
+
+struct netlink_route {
+	uint32_t ifindex;
+	uint32_t next; /* gateway, or the destination itself if it is on the link */
+	uint16_t mtu;  /* 0: the interface's */
+	bool local;    /* to this machine itself, or unreachable: not to be relayed */
+};
+
+/* The route of a datagram from SOURCE that this machine sends itself. */
+int netlink_route(struct netlink *netlink, uint32_t source, uint32_t destination, uint8_t tos,
+		  struct netlink_route *ret);
+
+/* MAC of a neighbour; -ENOENT: not known (then the kernel is asked to find it). */
+int netlink_neighbour(struct netlink *netlink, uint32_t ifindex, uint32_t address,
+		      uint8_t *ret_mac);
+
+/* Watching for changes: readable when something happened. */
+int netlink_watch_fd(const struct netlink *netlink);
+/* Reads all that is there; true if routes, rules, addresses, links or neighbours changed. */
+bool netlink_watch_changed(struct netlink *netlink);
+
+#endif

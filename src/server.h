@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A server's process: who it is, where its network is, which sockets it has. */
+#ifndef TURNPIKE_SRC_SERVER_H
+#define TURNPIKE_SRC_SERVER_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct server {
+	pid_t pid;
+	int pidfd;		/* readable once the process has ended */
+	char exe_link[32];	/* /proc/PID/exe: opens the right file in any mount namespace */
+	char exe[PATH_MAX];	/* what it links to, for people */
+	uint64_t netns;		/* inode of its network namespace */
+};
+
+/* WHY gets words for the user on failure. -ESRCH: no such process, -EINVAL: a thread's id. */
+int server_open(pid_t pid, struct server *ret, char *why, size_t size);
+void server_close(struct server *server);
+
+/* Moves the calling process into the server's network namespace. */
+int server_enter_network(const struct server *server);
+
+/* Local IPv4 addresses (network order, 0 = wildcard) of its UDP sockets, at most SIZE of them. */
+int server_udp_addresses(const struct server *server, uint32_t *ret, size_t size);
+
+#endif

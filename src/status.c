@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+#include <cjson/cJSON.h>
+#include "src/status.h"
+#include "src/supervise.h"
+#include "symbols/image.h"
+#include "symbols/symbols.h"
+
+static void status_path(pid_t pid, struct sockaddr_un *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->sun_family = AF_UNIX;
+	snprintf(ret->sun_path, sizeof(ret->sun_path), STATUS_DIRECTORY "/%d.sock", pid);
+}
+
+int status_listen(pid_t pid)
+{
+	struct sockaddr_un address;
+	int fd, err;
+
+	if (mkdir(STATUS_DIRECTORY, 0700) && errno != EEXIST)
+		return -errno;
+	status_path(pid, &address);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (!connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		close(fd);
+		return -EBUSY;
+	}
+	unlink(address.sun_path);
+	if (!bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, 8))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+void status_close(int socket, pid_t pid)
+{
+	struct sockaddr_un address;
+
+	if (socket < 0)
+		return;
+	status_path(pid, &address);
+	unlink(address.sun_path);
+	close(socket);
+	rmdir(STATUS_DIRECTORY);
+}
+
+static void add_address(cJSON *object, const char *name, const struct tp_binding *b, int end)
+{
+	char text[INET6_ADDRSTRLEN], both[INET6_ADDRSTRLEN + 16];
+	int family = end == TP_CLIENT || end == TP_SERVER ? b->client_family : b->peer_family;
+
+	inet_ntop(family, b->address[end], text, sizeof(text));
+	snprintf(both, sizeof(both), family == AF_INET6 ? "[%s]:%u" : "%s:%u", text,
+		 ntohs(b->port[end]));
+	cJSON_AddStringToObject(object, name, both);
+}
+
+static void add_leg(cJSON *object, const char *name, const struct tp_leg *leg)
+{
+	cJSON *direction = cJSON_AddObjectToObject(object, name);
+
+	cJSON_AddNumberToObject(direction, "packets", leg->packets);
+	cJSON_AddNumberToObject(direction, "bytes", leg->bytes);
+}
+
+static double seconds_left(__u64 expires_ns)
+{
+	struct timespec now;
+	double left;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	left = (expires_ns - (now.tv_sec * 1000000000.0 + now.tv_nsec)) / 1e9;
+	return left > 0 ? (long)left : 0;
+}
+
+static void add_binding(cJSON *array, const struct engine *engine, const struct tp_binding *b)
+{
+	const struct tp_allocation *a = &engine->allocations[b->allocation];
+	cJSON *object = cJSON_CreateObject();
+	char user[TP_USER_LENGTH + 1] = {}, realm[TP_REALM_LENGTH + 1] = {};
+
+	memcpy(user, a->user, TP_USER_LENGTH);
+	memcpy(realm, a->realm, TP_REALM_LENGTH);
+	add_address(object, "client", b, TP_CLIENT);
+	add_address(object, "server", b, TP_SERVER);
+	add_address(object, "relay", b, TP_RELAY);
+	add_address(object, "peer", b, TP_PEER);
+	cJSON_AddNumberToObject(object, "channel", ntohs(b->channel));
+	cJSON_AddStringToObject(object, "user", user);
+	cJSON_AddStringToObject(object, "realm", realm);
+	cJSON_AddNumberToObject(object, "expires_in_s", seconds_left(b->expires_ns));
+	add_leg(object, "upstream", &b->leg[TP_UP]);
+	add_leg(object, "downstream", &b->leg[TP_DOWN]);
+	cJSON_AddItemToArray(array, object);
+}
+
+static void add_bindings(cJSON *server, const struct engine *engine)
+{
+	cJSON *array = cJSON_AddArrayToObject(server, "bindings");
+	struct tp_binding b;
+
+	for (__u32 slot = 0; slot < engine->max_bindings; slot++)
+		if (engine_binding(engine, slot, &b) && b.allocation < engine->max_bindings)
+			add_binding(array, engine, &b);
+}
+
+static void add_observers(cJSON *server, const struct supervisor *s)
+{
+	cJSON *array = cJSON_AddArrayToObject(server, "observers");
+	unsigned int plan = 0;
+	cJSON *object;
+
+	for (unsigned int e = 0; e < s->symbols->events; e++) {
+		const struct symbols_event *event = &s->symbols->event[e];
+
+		for (unsigned int p = 0; p < event->probes; p++, plan++) {
+			object = cJSON_CreateObject();
+			cJSON_AddStringToObject(object, "event", symbols_event_name(event->kind));
+			cJSON_AddStringToObject(object, "source", "uprobe");
+			cJSON_AddStringToObject(object, "function", event->probe[p].function);
+			cJSON_AddNumberToObject(object, "offset", event->probe[p].offset);
+			cJSON_AddStringToObject(object, "symbols", s->symbols->origin);
+			cJSON_AddNumberToObject(object, "hits", s->engine.stats[plan].hits);
+			cJSON_AddNumberToObject(object, "failed_reads",
+						s->engine.stats[plan].failed_reads);
+			cJSON_AddStringToObject(object, "why", event->why ? event->why : "");
+			cJSON_AddItemToArray(array, object);
+		}
+	}
+}
+
+static void add_interfaces(cJSON *server, const struct interfaces *interfaces)
+{
+	cJSON *array = cJSON_AddArrayToObject(server, "interfaces");
+	cJSON *object;
+
+	for (size_t i = 0; i < interfaces->count; i++) {
+		object = cJSON_CreateObject();
+		cJSON_AddStringToObject(object, "name", interfaces->at[i].name);
+		cJSON_AddNumberToObject(object, "ifindex", interfaces->at[i].ifindex);
+		cJSON_AddStringToObject(object, "hook", interfaces->at[i].hook);
+		cJSON_AddItemToArray(array, object);
+	}
+}
+
+/* Where each counter stands under "counters". */
+static const struct {
+	const char *group, *name;
+} counter_names[TP_COUNTERS] = {
+	[TP_FORWARDED_UP] = {"forwarded", "upstream"},
+	[TP_FORWARDED_DOWN] = {"forwarded", "downstream"},
+	[TP_FORWARDED_HAIRPIN] = {"forwarded", "hairpin"},
+	[TP_PASSED_NO_BINDING] = {"passed", "no_binding"},
+	[TP_PASSED_CONTROL] = {"passed", "control"},
+	[TP_PASSED_FRAGMENT] = {"passed", "fragment"},
+	[TP_PASSED_IP_OPTIONS] = {"passed", "ip_options"},
+	[TP_PASSED_LENGTH] = {"passed", "length"},
+	[TP_PASSED_CHECKSUM] = {"passed", "checksum"},
+	[TP_PASSED_TTL] = {"passed", "ttl"},
+	[TP_PASSED_MTU] = {"passed", "mtu"},
+	[TP_PASSED_NO_ROUTE] = {"passed", "no_route"},
+	[TP_PASSED_NO_NEIGHBOUR] = {"passed", "no_neighbour"},
+	[TP_PASSED_HEARTBEAT] = {"passed", "heartbeat"},
+	[TP_PASSED_EXPIRED] = {"passed", "expired"},
+	[TP_PASSED_HEADROOM] = {"passed", "headroom"},
+	[TP_DROPPED_POLICED] = {"dropped", "policed"},
+	[TP_ERROR_REDIRECT] = {"errors", "redirect"},
+	[TP_ERROR_TABLE_FULL] = {"errors", "table_full"},
+	[TP_ERROR_LOST_EVENTS] = {"errors", "lost_events"},
+	[TP_ERROR_FAILED_READS] = {"errors", "failed_reads"},
+	[TP_REFUSED_TRANSPORT] = {"not_offloaded", "transport"},
+	[TP_REFUSED_MOBILITY] = {"not_offloaded", "mobility"},
+	[TP_REFUSED_LIMIT] = {"not_offloaded", "limit"},
+	[TP_REFUSED_STATE] = {"not_offloaded", "state"},
+	[TP_REFUSED_ADDRESS] = {"not_offloaded", "address"},
+};
+
+static void add_counters(cJSON *server, const struct engine *engine)
+{
+	cJSON *counters = cJSON_AddObjectToObject(server, "counters"), *group;
+	__u64 value[TP_COUNTERS] = {};
+
+	engine_counters(engine, value);
+	for (int i = 0; i < TP_COUNTERS; i++) {
+		group = cJSON_GetObjectItem(counters, counter_names[i].group);
+		if (!group)
+			group = cJSON_AddObjectToObject(counters, counter_names[i].group);
+		cJSON_AddNumberToObject(group, counter_names[i].name, value[i]);
+	}
+}
+
+static char *status_json(const struct supervisor *s)
+{
+	cJSON *server = cJSON_CreateObject();
+	char *text;
+
+	cJSON_AddNumberToObject(server, "pid", s->server.pid);
+	cJSON_AddStringToObject(server, "exe", s->server.exe);
+	cJSON_AddStringToObject(server, "build_id", image_build_id(s->image));
+	cJSON_AddNumberToObject(server, "netns", s->server.netns);
+	add_observers(server, s);
+	add_interfaces(server, &s->interfaces);
+	add_bindings(server, &s->engine);
+	add_counters(server, &s->engine);
+	cJSON_AddNumberToObject(server, "memory_bytes", engine_memory(&s->engine));
+	text = cJSON_PrintUnformatted(server);
+	cJSON_Delete(server);
+	return text;
+}
+
+/* Writes all, but never waits more than a second for a reader that doesn't read. */
+static void status_write(int fd, const char *text)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	size_t left = strlen(text);
+	ssize_t sent;
+
+	while (left && poll(&ready, 1, 1000) > 0) {
+		sent = send(fd, text, left, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent < 0)
+			return;
+		text += sent;
+		left -= sent;
+	}
+}
+
+void status_answer(const struct supervisor *s)
+{
+	int fd = accept4(s->socket, NULL, NULL, SOCK_CLOEXEC);
+	char *text;
+
+	if (fd < 0)
+		return;
+	text = status_json(s);
+	if (text)
+		status_write(fd, text);
+	free(text);
+	close(fd);
+}

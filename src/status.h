@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What `turnpike status` shows: made by the running turnpike, asked for over a socket. */
+#ifndef TURNPIKE_SRC_STATUS_H
+#define TURNPIKE_SRC_STATUS_H
+
+#include <sys/types.h>
+
+#define STATUS_DIRECTORY "/run/turnpike"
+
+struct supervisor;
+
+/* Listens for questions about the server PID; replaces a killed run's socket. -EBUSY: another turnpike serves it. */
+int status_listen(pid_t pid);
+void status_close(int socket, pid_t pid);
+
+/* Answers one waiting question. */
+void status_answer(const struct supervisor *s);
+
+#endif

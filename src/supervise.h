@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One server and all that turnpike has attached for it. */
+#ifndef TURNPIKE_SRC_SUPERVISE_H
+#define TURNPIKE_SRC_SUPERVISE_H
+
+#include <stdbool.h>
+#include "probes/attach.h"
+#include "src/engine.h"
+#include "src/interfaces.h"
+#include "src/server.h"
+
+struct image;
+struct netlink;
+struct ring_buffer;
+struct symbols;
+
+struct supervise_options {
+	pid_t pid;
+	const char *interfaces; /* NULL: found by themselves */
+	bool generic, native;	/* --hook: only that kind; neither: the best */
+	__u32 max_bindings;
+	const char *symbols_dir, *profiles_dir; /* NULL: the usual places */
+};
+
+struct supervisor {
+	struct supervise_options options;
+	struct server server;
+	struct image *image;
+	struct symbols *symbols;
+	struct engine engine;
+	struct attach attach;
+	struct interfaces interfaces;
+	struct netlink *netlink;
+	struct ring_buffer *notices;
+	int socket; /* where `turnpike status` asks */
+	bool server_gone, full_said;
+};
+
+#define SUPERVISE_WHY 1024
+
+/* Attaches everything, or nothing: WHY then has the one line for the user. */
+int supervise_start(struct supervisor *s, const struct supervise_options *options, char *why);
+
+/* Until SIGINT or SIGTERM (0), or until the server is gone (-ESRCH). */
+int supervise_loop(struct supervisor *s);
+
+/* Detaches everything: packets pass first, then observers go. Accepts a started half. */
+void supervise_stop(struct supervisor *s);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* An executable on disk or in a process: build-id, code bytes, file offsets. */
+#ifndef TURNPIKE_SYMBOLS_IMAGE_H
+#define TURNPIKE_SYMBOLS_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct image;
+
+#define IMAGE_BUILD_ID_HEX 129 /* 64 bytes in hex and NUL */
+
+/* Opens PATH (which may be /proc/PID/exe). -ENOEXEC: not an x86-64 ELF program. */
+int image_open(const char *path, struct image **ret);
+void image_close(struct image *image);
+
+const char *image_path(const struct image *image);
+int image_fd(const struct image *image);
+/* Lower-case hex of the GNU build-id note, "" if there is none. */
+const char *image_build_id(const struct image *image);
+
+/* ELF virtual address to offset in the file; -ERANGE if not in a loaded executable segment. */
+int image_file_offset(const struct image *image, uint64_t address, uint64_t *ret);
+
+/* Copies LENGTH code bytes at a file offset; -ERANGE past the end of the executable segment. */
+int image_code(const struct image *image, uint64_t offset, void *ret, size_t length);
+
+/* Does a symbol table (.symtab) name FUNCTION? For explanations only. */
+bool image_has_symbol(const struct image *image, const char *function);
+
+#endif

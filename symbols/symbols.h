@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From an executable to plans: by a symbol map made for its build, else by
+ * DWARF and the server's profile. This is all that the rest of turnpike needs
+ * of symbols/.
+ */
+#ifndef TURNPIKE_SYMBOLS_SYMBOLS_H
+#define TURNPIKE_SYMBOLS_SYMBOLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "probes/plan.h"
+
+struct image;
+
+#define SYMBOLS_CODE 16 /* bytes of code at a probed offset that a map's fingerprint covers */
+#define SYMBOLS_WHY 256
+
+/* One place in the server's code and what to fetch there. */
+struct symbols_probe {
+	char *function;
+	uint64_t address; /* ELF virtual address of the function's entry */
+	uint64_t offset;  /* the same as an offset in the file: where to attach */
+	uint8_t code[SYMBOLS_CODE]; /* the code bytes there */
+	struct tp_plan plan;
+	char *expression[TP_FIELDS];	       /* C expression of each field in use, or NULL */
+	char *check_expression[TP_PLAN_CHECKS];
+};
+
+/* One event: the source that was chosen, or why none could be. */
+struct symbols_event {
+	enum tp_event_kind kind;
+	bool required; /* without it turnpike can't keep its promises for this server */
+	struct symbols_probe *probe; /* all of them are to be attached */
+	unsigned int probes;	     /* 0: no source resolved */
+	/* What was tried and not taken, one line a source, '\n' between; "" if the first was taken. */
+	char *why;
+};
+
+struct symbols {
+	char *server;	/* "coturn" */
+	char *build_id; /* hex, "" if the executable has none */
+	const char *origin; /* "map" or "dwarf" */
+	char *origin_path;  /* file of the map or of the debug information */
+	struct symbols_event *event;
+	unsigned int events;
+};
+
+struct symbols_options {
+	const char *const *map_dirs;   /* NULL-terminated, searched in order for <build-id>.yaml */
+	const char *const *profile_dirs; /* NULL-terminated, searched for *.yaml */
+	bool no_map;   /* DWARF only */
+};
+
+/*
+ * Resolves all events of IMAGE. On failure nothing is returned and WHY (of
+ * SYMBOLS_WHY bytes) says what is wrong, in words fit for the user:
+ * -ENOENT: no profile names this executable (it isn't a TURN server that is known),
+ * -ENODATA: neither a symbol map nor DWARF, -ESTALE: a map for this build was refused
+ * (build-id or fingerprint), -EINVAL: malformed YAML, or a profile names what doesn't exist.
+ * Events that can't be resolved are no failure: they come with probes == 0 and why.
+ */
+int symbols_resolve(struct image *image, const struct symbols_options *options,
+		    struct symbols **ret, char *why);
+void symbols_free(struct symbols *symbols);
+
+/* Writes SYMBOLS as a symbol map (YAML). */
+int symbols_write_map(const struct symbols *symbols, FILE *out);
+
+const char *symbols_event_name(enum tp_event_kind kind);   /* "commit" */
+const char *symbols_field_name(enum tp_field_id field);    /* "client" */
+const char *symbols_read_name(enum tp_read read);	   /* "u16" */
+
+#endif

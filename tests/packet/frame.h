@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Frames field by field, and a binding to relay them by, for tests of the
+ * loaded program. Checksums are computed the long way, over all bytes.
+ */
+#ifndef TURNPIKE_TESTS_FRAME_H
+#define TURNPIKE_TESTS_FRAME_H
+
+#include <arpa/inet.h>
+#include <stdint.h>
+#include <string.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "bpf/fastpath.skel.h"
+#include "bpf/rewrite.h"
+#include "probes/uprobe.skel.h"
+#include "src/engine.h"
+
+#define FRAME_LARGEST 3000
+#define FRAME_HEADERS 42
+#define FRAME_CHANNEL 0x4001
+#define FRAME_SLOT    3
+
+struct frame {
+	uint8_t byte[FRAME_LARGEST];
+	uint32_t length;
+};
+
+struct frame_spec {
+	const char *source, *destination;
+	uint16_t source_port, destination_port;
+	uint8_t ttl, tos;
+	uint16_t fragment; /* flags and offset, host order */
+	const void *payload;
+	uint16_t payload_length;
+};
+
+static const char *const frame_client = "10.0.0.2", *const frame_server = "10.0.0.1",
+			*const frame_relay = "10.0.1.1", *const frame_peer = "10.0.1.2";
+enum { FRAME_CLIENT_PORT = 40000, FRAME_SERVER_PORT = 3478, FRAME_RELAY_PORT = 50000,
+       FRAME_PEER_PORT = 5000 };
+
+static inline void put16(uint8_t *at, uint16_t value)
+{
+	at[0] = value >> 8;
+	at[1] = value;
+}
+
+static inline uint16_t get16(const uint8_t *at)
+{
+	return at[0] << 8 | at[1];
+}
+
+/* RFC 1071 over bytes, in big-endian words; the reference for the clever code. */
+static inline uint32_t frame_sum(const uint8_t *at, uint32_t length, uint32_t sum)
+{
+	for (uint32_t i = 0; i < length; i++)
+		sum += i % 2 ? at[i] : at[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static inline uint16_t frame_ip_check(const uint8_t *ip)
+{
+	return ~frame_sum(ip + 12, 8, frame_sum(ip, 10, 0));
+}
+
+static inline uint16_t frame_udp_check(const uint8_t *ip)
+{
+	uint16_t length = get16(ip + 24);
+	uint32_t sum = frame_sum(ip + 12, 8, 17 + length);
+	uint16_t check;
+
+	sum = frame_sum(ip + 20, 6, sum);
+	check = ~frame_sum(ip + 28, length - 8, sum);
+	return check ? check : 0xffff;
+}
+
+static inline void frame_checksums(struct frame *frame)
+{
+	uint8_t *ip = frame->byte + 14;
+
+	put16(ip + 10, frame_ip_check(ip));
+	put16(ip + 26, frame_udp_check(ip));
+}
+
+static inline void frame_build(struct frame *frame, const struct frame_spec *spec)
+{
+	static const uint8_t ethernet[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0};
+	uint8_t *ip = frame->byte + 14;
+
+	memset(frame, 0, sizeof(*frame));
+	memcpy(frame->byte, ethernet, sizeof(ethernet));
+	ip[0] = 0x45;
+	ip[1] = spec->tos;
+	put16(ip + 2, 28 + spec->payload_length);
+	put16(ip + 4, 0x1234);
+	put16(ip + 6, spec->fragment);
+	ip[8] = spec->ttl;
+	ip[9] = 17;
+	inet_pton(AF_INET, spec->source, ip + 12);
+	inet_pton(AF_INET, spec->destination, ip + 16);
+	put16(ip + 20, spec->source_port);
+	put16(ip + 22, spec->destination_port);
+	put16(ip + 24, 8 + spec->payload_length);
+	memcpy(ip + 28, spec->payload, spec->payload_length);
+	frame->length = FRAME_HEADERS + spec->payload_length;
+	frame_checksums(frame);
+}
+
+/* Client to server; CARRIED bytes are the datagram's payload, channel header and all. */
+static inline void frame_up(struct frame *frame, const void *carried, uint16_t length)
+{
+	struct frame_spec spec = {
+		.source = frame_client, .destination = frame_server,
+		.source_port = FRAME_CLIENT_PORT, .destination_port = FRAME_SERVER_PORT,
+		.ttl = 47, .tos = 0x22, .fragment = 0x4000,
+		.payload = carried, .payload_length = length,
+	};
+
+	frame_build(frame, &spec);
+}
+
+/* As frame_up(), with a channel header for PAYLOAD and PADDING bytes of 0xa5 behind it. */
+static inline void frame_up_channel(struct frame *frame, const void *payload, uint16_t length,
+				    uint16_t padding)
+{
+	uint8_t carried[FRAME_LARGEST];
+
+	put16(carried, FRAME_CHANNEL);
+	put16(carried + 2, length);
+	memcpy(carried + 4, payload, length);
+	memset(carried + 4 + length, 0xa5, padding);
+	frame_up(frame, carried, 4 + length + padding);
+}
+
+static inline void frame_down(struct frame *frame, const void *payload, uint16_t length)
+{
+	struct frame_spec spec = {
+		.source = frame_peer, .destination = frame_relay,
+		.source_port = FRAME_PEER_PORT, .destination_port = FRAME_RELAY_PORT,
+		.ttl = 47, .tos = 0x22, .payload = payload, .payload_length = length,
+	};
+
+	frame_build(frame, &spec);
+}
+
+static inline void frame_end(struct tp_binding *b, int end, const char *address, uint16_t port)
+{
+	inet_pton(AF_INET, address, b->address[end]);
+	b->port[end] = htons(port);
+}
+
+static inline void frame_hop(struct tp_binding *b, int direction, uint32_t ifindex, uint16_t mtu)
+{
+	struct tp_hop hop = {
+		.generation = 1, .binding = b->generation, .ifindex = ifindex, .mtu = mtu,
+		.destination = {2, 0, 0, 0, direction, 4}, .source = {2, 0, 0, 0, direction, 3},
+	};
+
+	b->leg[direction].hop = hop;
+}
+
+/* Puts the test's one binding into the table: to the same interface (loopback) both ways. */
+static inline int frame_bind(struct engine *engine)
+{
+	struct tp_binding b = {
+		.generation = 7, .expires_ns = UINT64_MAX, .channel = htons(FRAME_CHANNEL),
+		.client_family = AF_INET, .peer_family = AF_INET, .session = 1, .tgid = 1,
+	};
+	tp_handle handle = binding_handle(FRAME_SLOT, b.generation);
+	struct tp_port listener = {.listener = 1}, relay = {.relay = 1};
+	uint32_t listener_port = FRAME_SERVER_PORT, relay_port = FRAME_RELAY_PORT;
+	struct tp_flow4 flow;
+	int err = 0;
+
+	frame_end(&b, TP_CLIENT, frame_client, FRAME_CLIENT_PORT);
+	frame_end(&b, TP_SERVER, frame_server, FRAME_SERVER_PORT);
+	frame_end(&b, TP_RELAY, frame_relay, FRAME_RELAY_PORT);
+	frame_end(&b, TP_PEER, frame_peer, FRAME_PEER_PORT);
+	binding_set_terms(&b);
+	frame_hop(&b, TP_UP, 1, 1500);
+	frame_hop(&b, TP_DOWN, 1, 1500);
+	engine->bindings[FRAME_SLOT] = b;
+	engine->config->live[0] = 1;
+	for (int direction = 0; direction < TP_DIRECTIONS; direction++) {
+		flow = binding_flow4(&b, direction);
+		err |= bpf_map_update_elem(bpf_map__fd(engine->uprobe->maps.flows4), &flow,
+					   &handle, BPF_ANY);
+	}
+	err |= bpf_map_update_elem(bpf_map__fd(engine->uprobe->maps.ports), &listener_port,
+				   &listener, BPF_ANY);
+	return err | bpf_map_update_elem(bpf_map__fd(engine->uprobe->maps.ports), &relay_port,
+					 &relay, BPF_ANY);
+}
+
+/* Runs the real program on a frame; returns its verdict, OUT is what came out. */
+static inline int frame_run(struct engine *engine, const struct frame *in, struct frame *out)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->byte, .data_size_in = in->length,
+		    .data_out = out->byte, .data_size_out = sizeof(out->byte), .repeat = 1);
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	err = bpf_prog_test_run_opts(bpf_program__fd(engine->fastpath->progs.turnpike_xdp), &opts);
+	out->length = opts.data_size_out;
+	return err ? err : (int)opts.retval;
+}
+
+#endif
