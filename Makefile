@@ -25,16 +25,13 @@ endif
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s%s\n' $(1) $(2);)
 
-SRC := $(wildcard src/*.c probes/*.c symbols/*.c)
+SRC := $(filter-out %.bpf.c,$(wildcard src/*.c probes/*.c symbols/*.c))
 OBJ := $(SRC:%.c=$(B)/%.o)
 LIB := $(filter-out $(B)/src/main.o,$(OBJ))
 BPF_SRC := $(wildcard bpf/*.bpf.c probes/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
 SKEL := $(BPF_SRC:%.bpf.c=$(B)/%.skel.h)
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c tests/packet/*_test.c))
-SRC := $(filter-out %.bpf.c,$(SRC))
-OBJ := $(SRC:%.c=$(B)/%.o)
-LIB := $(filter-out $(B)/src/main.o,$(OBJ))
 
 all: $(B)/turnpike ## the program, build/turnpike
 

@@ -122,7 +122,7 @@ static error_t check_parse(int key, char *argument, struct argp_state *state)
 		return options_error("unexpected argument `%s`", argument);
 	if (key != 'p')
 		return ARGP_ERR_UNKNOWN;
-	check->pid = options_number("--pid", argument, 1 << 22);
+	check->pid = options_number("--pid", argument, OPTIONS_PID_MAX);
 	return check->pid ? 0 : OPTIONS_SAID;
 }
 

@@ -2,8 +2,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "src/log.h"
 #include "src/options.h"
+#include "src/paths.h"
 
 error_t options_error(const char *format, ...)
 {
@@ -41,4 +43,12 @@ long options_number(const char *name, const char *text, long most)
 		return number;
 	options_error("%s: `%s` is not a number from 1 to %ld", name, text, most);
 	return 0;
+}
+
+error_t options_directory(const char *name, const char *path)
+{
+	int err = paths_check(path);
+
+	return err ? options_error("%s: can't read the folder %s: %s", name, path, strerror(-err)) :
+		     0;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#define OPTIONS_PID_MAX (1 << 22) /* PID_MAX_LIMIT, include/linux/threads.h */
 #define OPTIONS_SAID E2BIG /* what is wrong was said; argp itself returns EINVAL or ENOMEM */
 
 /* Parses; false after one line on stderr if an option is wrong (then: EXIT_USAGE). */
@@ -17,5 +18,8 @@ error_t options_error(const char *format, ...) __attribute__((format(printf, 1, 
 
 /* A whole number from 1 to MOST; 0 after saying what is wrong. */
 long options_number(const char *name, const char *text, long most);
+
+/* 0 if NAME's value is a folder that can be listed; else says why not. */
+error_t options_directory(const char *name, const char *path);
 
 #endif

@@ -34,7 +34,7 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case OPTION_PID:
-		options->pid = options_number("--pid", argument, 1 << 22);
+		options->pid = options_number("--pid", argument, OPTIONS_PID_MAX);
 		return options->pid ? 0 : OPTIONS_SAID;
 	case OPTION_INTERFACE:
 		options->interfaces = argument;
@@ -57,10 +57,10 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 		return options->max_bindings ? 0 : OPTIONS_SAID;
 	case OPTION_SYMBOLS:
 		options->symbols_dir = argument;
-		return 0;
+		return options_directory("--symbols", argument);
 	case OPTION_PROFILES:
 		options->profiles_dir = argument;
-		return 0;
+		return options_directory("--profiles", argument);
 	case OPTION_VERBOSE:
 		log_set_level(LOG_DEBUG);
 		return 0;

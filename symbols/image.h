@@ -26,7 +26,21 @@ int image_file_offset(const struct image *image, uint64_t address, uint64_t *ret
 /* Copies LENGTH code bytes at a file offset; -ERANGE past the end of the executable segment. */
 int image_code(const struct image *image, uint64_t offset, void *ret, size_t length);
 
+/* The INDEX-th executable segment: its address and size in the file; false: no more. */
+bool image_segment(const struct image *image, unsigned int index, uint64_t *address,
+		   uint64_t *size);
+
 /* Does a symbol table (.symtab) name FUNCTION? For explanations only. */
 bool image_has_symbol(const struct image *image, const char *function);
+
+/*
+ * Is NAME a function's symbol at this ELF address? By an empty NAME: is there
+ * any function's symbol there? A separate debug file may be opened as an image
+ * as well, to ask for its symbols.
+ */
+bool image_symbol_at(const struct image *image, const char *name, uint64_t address);
+
+struct Elf;
+struct Elf *image_elf(const struct image *image); /* for libdw; the image keeps it */
 
 #endif

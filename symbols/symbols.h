@@ -42,15 +42,19 @@ struct symbols {
 	char *server;	/* "coturn" */
 	char *build_id; /* hex, "" if the executable has none */
 	const char *origin; /* "map" or "dwarf" */
+	char *made_from;    /* the compiler, in its own words; may be "" */
 	char *origin_path;  /* file of the map or of the debug information */
 	struct symbols_event *event;
 	unsigned int events;
 };
 
+#define SYMBOLS_DIRECTORIES 4
+
 struct symbols_options {
-	const char *const *map_dirs;   /* NULL-terminated, searched in order for <build-id>.yaml */
-	const char *const *profile_dirs; /* NULL-terminated, searched for *.yaml */
-	bool no_map;   /* DWARF only */
+	/* Searched in order; unused ones are NULL. */
+	const char *map_dir[SYMBOLS_DIRECTORIES];     /* for <build-id>.yaml */
+	const char *profile_dir[SYMBOLS_DIRECTORIES]; /* for *.yaml */
+	bool no_map;				      /* DWARF only */
 };
 
 /*
@@ -68,8 +72,18 @@ void symbols_free(struct symbols *symbols);
 /* Writes SYMBOLS as a symbol map (YAML). */
 int symbols_write_map(const struct symbols *symbols, FILE *out);
 
+/*
+ * Makes SYMBOLS, resolved in FROM, those of TO: another build, stripped, of the
+ * same code. -EINVAL with WHY: the code differs in more than where its data is,
+ * and a library's version.
+ */
+int symbols_rebase(struct symbols *symbols, const struct image *from, const struct image *to,
+		   char *why);
+
 const char *symbols_event_name(enum tp_event_kind kind);   /* "commit" */
 const char *symbols_field_name(enum tp_field_id field);    /* "client" */
 const char *symbols_read_name(enum tp_read read);	   /* "u16" */
+/* "== 17", a check's condition; RET has 32 bytes. */
+void symbols_condition_text(const struct tp_check *check, char *ret);
 
 #endif

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The main job, end to end: real coturn, real clients, real uprobes, real XDP.
 
-Every test says which promise it tests: "promise N" is the N-th of docs/design (pass by default, indistinguishable, in
+Every test says which promise it tests: "promise N" is the N-th of the design (pass by default, indistinguishable, in
 step with the server, never to the wrong peer, harmless, bounded, no trust). Nothing here asserts a time but by ratio.
 """
 

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "symbols/image.h"
+
+#define IMAGE_SEGMENTS 64 /* executable ones that are looked at; real programs have one or two */
+#define IMAGE_BUILD_ID ((IMAGE_BUILD_ID_HEX - 1) / 2)
+
+struct segment {
+	uint64_t address;
+	uint64_t offset;
+	uint64_t size; /* in the file */
+};
+
+struct image {
+	char *path;
+	int fd;
+	uint64_t size;
+	Elf *elf;
+	unsigned int segments; /* executable and loaded */
+	struct segment segment[IMAGE_SEGMENTS];
+	char build_id[IMAGE_BUILD_ID_HEX];
+};
+
+static int open_file(struct image *image)
+{
+	struct stat stat;
+
+	/* O_NONBLOCK: a FIFO must not make us wait. */
+	image->fd = open(image->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (image->fd < 0)
+		return -errno;
+	if (fstat(image->fd, &stat))
+		return -errno;
+	if (!S_ISREG(stat.st_mode))
+		return -ENOEXEC;
+	image->size = stat.st_size;
+	return 0;
+}
+
+/* Reading instead of mapping: a file that is cut short meanwhile must not raise SIGBUS. */
+static int open_elf(struct image *image)
+{
+	GElf_Ehdr header;
+
+	if (elf_version(EV_CURRENT) == EV_NONE)
+		return -ENOEXEC;
+	image->elf = elf_begin(image->fd, ELF_C_READ, NULL);
+	if (!image->elf || elf_kind(image->elf) != ELF_K_ELF || !gelf_getehdr(image->elf, &header))
+		return -ENOEXEC;
+	if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
+	    header.e_machine != EM_X86_64 || (header.e_type != ET_EXEC && header.e_type != ET_DYN))
+		return -ENOEXEC;
+	return 0;
+}
+
+static void add_segment(struct image *image, const GElf_Phdr *header)
+{
+	struct segment *segment = &image->segment[image->segments];
+	uint64_t size = header->p_filesz;
+
+	if (header->p_type != PT_LOAD || !(header->p_flags & PF_X) ||
+	    image->segments == IMAGE_SEGMENTS || header->p_offset >= image->size)
+		return;
+	if (size > image->size - header->p_offset)
+		size = image->size - header->p_offset;
+	if (!size || header->p_vaddr > UINT64_MAX - size)
+		return;
+	*segment = (struct segment){header->p_vaddr, header->p_offset, size};
+	image->segments++;
+}
+
+/* Looks for the GNU build-id among the notes in DATA. */
+static void read_notes(struct image *image, Elf_Data *data)
+{
+	size_t name, text, next;
+	size_t at = 0;
+	GElf_Nhdr note;
+
+	while (data && !*image->build_id && (next = gelf_getnote(data, at, &note, &name, &text))) {
+		const unsigned char *bytes = (unsigned char *)data->d_buf + text;
+
+		at = next;
+		if (note.n_type != NT_GNU_BUILD_ID || note.n_namesz != sizeof(ELF_NOTE_GNU) ||
+		    memcmp((char *)data->d_buf + name, ELF_NOTE_GNU, sizeof(ELF_NOTE_GNU)) ||
+		    note.n_descsz > IMAGE_BUILD_ID)
+			continue;
+		for (size_t i = 0; i < note.n_descsz; i++)
+			snprintf(image->build_id + 2 * i, 3, "%02x", bytes[i]);
+	}
+}
+
+/* Sections may be stripped, so segments are asked; in a debug file these are empty. */
+static int read_segments(struct image *image)
+{
+	size_t count;
+
+	if (elf_getphdrnum(image->elf, &count))
+		return -ENOEXEC;
+	for (size_t i = 0; i < count && i < INT_MAX; i++) {
+		GElf_Phdr header;
+
+		if (!gelf_getphdr(image->elf, (int)i, &header))
+			return -ENOEXEC;
+		add_segment(image, &header);
+		if (header.p_type == PT_NOTE && header.p_offset <= INT64_MAX)
+			read_notes(image, elf_getdata_rawchunk(image->elf, (int64_t)header.p_offset,
+							       header.p_filesz,
+							       header.p_align == 8 ? ELF_T_NHDR8
+										   : ELF_T_NHDR));
+	}
+	return 0;
+}
+
+static Elf_Scn *next_section(const struct image *image, Elf_Scn *section, GElf_Word type,
+			     GElf_Shdr *ret)
+{
+	while ((section = elf_nextscn(image->elf, section)))
+		if (gelf_getshdr(section, ret) && ret->sh_type == type)
+			return section;
+	return NULL;
+}
+
+static void read_note_sections(struct image *image)
+{
+	Elf_Scn *section = NULL;
+	GElf_Shdr header;
+
+	while (!*image->build_id && (section = next_section(image, section, SHT_NOTE, &header)))
+		read_notes(image, elf_getdata(section, NULL));
+}
+
+int image_open(const char *path, struct image **ret)
+{
+	struct image *image = calloc(1, sizeof(*image));
+	int err = -ENOMEM;
+
+	if (!image)
+		return err;
+	image->fd = -1;
+	image->path = strdup(path);
+	if (!image->path)
+		goto cleanup;
+	err = open_file(image);
+	if (!err)
+		err = open_elf(image);
+	if (!err)
+		err = read_segments(image);
+	if (err)
+		goto cleanup;
+	read_note_sections(image);
+	*ret = image;
+	return 0;
+cleanup:
+	image_close(image);
+	return err;
+}
+
+void image_close(struct image *image)
+{
+	if (!image)
+		return;
+	elf_end(image->elf);
+	if (image->fd >= 0)
+		close(image->fd);
+	free(image->path);
+	free(image);
+}
+
+const char *image_path(const struct image *image)
+{
+	return image->path;
+}
+
+int image_fd(const struct image *image)
+{
+	return image->fd;
+}
+
+struct Elf *image_elf(const struct image *image)
+{
+	return image->elf;
+}
+
+const char *image_build_id(const struct image *image)
+{
+	return image->build_id;
+}
+
+int image_file_offset(const struct image *image, uint64_t address, uint64_t *ret)
+{
+	for (unsigned int i = 0; i < image->segments; i++) {
+		const struct segment *segment = &image->segment[i];
+
+		if (address >= segment->address && address - segment->address < segment->size) {
+			*ret = address - segment->address + segment->offset;
+			return 0;
+		}
+	}
+	return -ERANGE;
+}
+
+bool image_segment(const struct image *image, unsigned int index, uint64_t *address,
+		   uint64_t *size)
+{
+	if (index >= image->segments)
+		return false;
+	*address = image->segment[index].address;
+	*size = image->segment[index].size;
+	return true;
+}
+
+static bool is_code(const struct image *image, uint64_t offset, size_t length)
+{
+	for (unsigned int i = 0; i < image->segments; i++) {
+		const struct segment *segment = &image->segment[i];
+
+		if (offset >= segment->offset && offset - segment->offset < segment->size)
+			return length <= segment->size - (offset - segment->offset);
+	}
+	return false;
+}
+
+int image_code(const struct image *image, uint64_t offset, void *ret, size_t length)
+{
+	unsigned char *to = ret;
+
+	if (!is_code(image, offset, length))
+		return -ERANGE;
+	while (length) {
+		ssize_t got = pread(image->fd, to, length, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (!got)
+			return -ERANGE;
+		to += got;
+		offset += got;
+		length -= got;
+	}
+	return 0;
+}
+
+/* Is there a function's symbol of this NAME (NULL: any) at this ADDRESS (NULL: any)? */
+static bool find_symbol(const struct image *image, const char *name, const uint64_t *address)
+{
+	GElf_Shdr header;
+	Elf_Scn *section = next_section(image, NULL, SHT_SYMTAB, &header);
+	Elf_Data *data = section ? elf_getdata(section, NULL) : NULL;
+	size_t count = data ? data->d_size / sizeof(Elf64_Sym) : 0;
+
+	for (size_t i = 0; i < count && i < INT_MAX; i++) {
+		const char *known;
+		GElf_Sym symbol;
+
+		if (!gelf_getsym(data, (int)i, &symbol))
+			break;
+		if (GELF_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF ||
+		    (address && symbol.st_value != *address))
+			continue;
+		if (!name)
+			return true;
+		known = elf_strptr(image->elf, header.sh_link, symbol.st_name);
+		if (known && !strcmp(known, name))
+			return true;
+	}
+	return false;
+}
+
+bool image_has_symbol(const struct image *image, const char *function)
+{
+	return find_symbol(image, function, NULL);
+}
+
+bool image_symbol_at(const struct image *image, const char *name, uint64_t address)
+{
+	return find_symbol(image, *name ? name : NULL, &address);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Symbol maps as text; map.c reads them. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include "symbols/names.h"
+#include "symbols/symbols.h"
+
+/* As a double-quoted YAML scalar. */
+static void quoted(FILE *out, const char *text)
+{
+	fputc('"', out);
+	for (; *text; text++) {
+		unsigned char c = *text;
+
+		if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", c);
+		else if (c < ' ' || c == 0x7f)
+			fprintf(out, "\\x%02x", c);
+		else
+			fputc(c, out);
+	}
+	fputc('"', out);
+}
+
+/* The keys that fields and checks share, within { }. */
+static void write_path(FILE *out, const char *expression, const struct tp_path *path)
+{
+	fputs("{expression: ", out);
+	quoted(out, expression);
+	fprintf(out, ", base: %s, path: [", names_of(names_base, NAMES_BASES, path->base));
+	for (unsigned int i = 0; i < path->count; i++)
+		fprintf(out, "%s%d", i ? ", " : "", path->offset[i]);
+	fprintf(out, "], read: %s", symbols_read_name(path->read));
+	if (path->size)
+		fprintf(out, ", size: %u", path->size);
+}
+
+static void write_checks(FILE *out, const struct symbols_probe *probe)
+{
+	char condition[32];
+
+	if (probe->plan.checks)
+		fputs("        checks:\n", out);
+	for (unsigned int i = 0; i < probe->plan.checks; i++) {
+		const struct tp_check *check = &probe->plan.check[i];
+
+		fputs("          - ", out);
+		write_path(out, probe->check_expression[i], &check->path);
+		symbols_condition_text(check, condition);
+		fprintf(out, ", is: \"%s\"", condition);
+		if (check->refusal != TP_REFUSE_NONE)
+			fprintf(out, ", else: %s",
+				names_of(names_refusal, NAMES_REFUSALS, check->refusal));
+		fputs("}\n", out);
+	}
+}
+
+static void write_probe(FILE *out, const struct symbols_probe *probe)
+{
+	bool at_return = probe->plan.flags & TP_PLAN_AT_RETURN;
+
+	fputs("      - function: ", out);
+	quoted(out, probe->function);
+	fprintf(out, "\n        address: 0x%llx\n        offset: 0x%llx\n        code: \"",
+		(unsigned long long)probe->address, (unsigned long long)probe->offset);
+	for (unsigned int i = 0; i < SYMBOLS_CODE; i++)
+		fprintf(out, "%02x", probe->code[i]);
+	fprintf(out, "\"\n        at: %s\n        fields:\n",
+		names_of(names_at, NAMES_AT, at_return ? NAMES_AT_RETURN : NAMES_AT_ENTRY));
+	for (int i = 0; i < TP_FIELDS; i++) {
+		if (!probe->plan.field[i].read)
+			continue;
+		fprintf(out, "          %s: ", symbols_field_name(i));
+		write_path(out, probe->expression[i], &probe->plan.field[i]);
+		fputs("}\n", out);
+	}
+	write_checks(out, probe);
+}
+
+int symbols_write_map(const struct symbols *symbols, FILE *out)
+{
+	fputs("# SPDX-License-Identifier: GPL-2.0-only\n"
+	      "# Where the server's functions and fields are in one build; made by `turnpike map`.\n"
+	      "server: ", out);
+	quoted(out, symbols->server);
+	fputs("\nbuild_id: ", out);
+	quoted(out, symbols->build_id);
+	fputs("\nmade_from: ", out);
+	quoted(out, symbols->made_from);
+	fputs("\nevents:\n", out);
+	for (unsigned int e = 0; e < symbols->events; e++) {
+		const struct symbols_event *event = &symbols->event[e];
+
+		fprintf(out, "  - event: %s\n    required: %s\n    probes:%s\n",
+			symbols_event_name(event->kind), event->required ? "true" : "false",
+			event->probes ? "" : " []");
+		for (unsigned int p = 0; p < event->probes; p++)
+			write_probe(out, &event->probe[p]);
+	}
+	return ferror(out) || fflush(out) ? -EIO : 0;
+}

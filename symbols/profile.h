@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A profile: what to look for in one kind of server, by name. */
+#ifndef TURNPIKE_SYMBOLS_PROFILE_H
+#define TURNPIKE_SYMBOLS_PROFILE_H
+
+#include <stdbool.h>
+#include "probes/plan.h"
+#include "symbols/why.h"
+
+struct profile_check {
+	char *expression;
+	char *is;	/* "== 17" */
+	int otherwise;	/* enum tp_refusal */
+};
+
+struct profile_probe {
+	char *function;
+	int at;	    /* enum names_at */
+	char *when; /* condition on the return value, or NULL */
+	struct profile_fields {
+		char *expression[TP_FIELDS]; /* NULL: not in this probe */
+	} fields;
+	struct profile_check *checks;
+	unsigned int checks_count;
+};
+
+struct profile_source {
+	struct profile_probe *probes;
+	unsigned int probes_count;
+};
+
+struct profile_event {
+	int event; /* enum tp_event_kind */
+	bool required;
+	struct profile_source *sources;
+	unsigned int sources_count;
+};
+
+struct profile {
+	char *server;
+	char *binary; /* basename of the executable */
+	struct profile_event *events;
+	unsigned int events_count;
+};
+
+/* -EINVAL with WHY: malformed, or words that mean nothing. */
+int profile_load(const char *path, struct profile **ret, const struct why *why);
+void profile_free(struct profile *profile);
+
+#endif
