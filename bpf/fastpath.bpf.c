@@ -113,6 +113,7 @@ static __noinline int find_hop(struct xdp_md *ctx, struct relay *r, __u32 genera
 			r->hop.binding = r->view.generation;
 			r->hop.ifindex = fib.ifindex;
 			r->hop.mtu = device->mtu;
+			r->hop.redirect = device->redirect;
 			__builtin_memcpy(r->hop.destination, fib.dmac, ETH_ALEN);
 			__builtin_memcpy(r->hop.source, fib.smac, ETH_ALEN);
 			hop_write(&r->binding->leg[r->direction & 1].hop, &r->hop);
@@ -185,7 +186,7 @@ static __always_inline int transmit(struct xdp_md *ctx, struct relay *r)
 	__sync_fetch_and_add(&leg->packets, 1);
 	__sync_fetch_and_add(&leg->bytes, r->rewrite.payload);
 	count(r->direction == TP_UP ? TP_FORWARDED_UP : TP_FORWARDED_DOWN);
-	if (r->hop.ifindex == ctx->ingress_ifindex)
+	if (r->hop.ifindex == ctx->ingress_ifindex && !r->hop.redirect)
 		return XDP_TX;
 	return bpf_redirect(r->hop.ifindex, 0);
 }

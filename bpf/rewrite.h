@@ -90,6 +90,7 @@ static __always_inline void hop_write(struct tp_hop *hop, const struct tp_hop *v
 	hop->binding = value->binding;
 	hop->ifindex = value->ifindex;
 	hop->mtu = value->mtu;
+	hop->redirect = value->redirect;
 	__builtin_memcpy(hop->destination, value->destination, 6);
 	__builtin_memcpy(hop->source, value->source, 6);
 	seq_unlock(&hop->sequence);

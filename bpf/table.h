@@ -53,7 +53,7 @@ struct tp_hop {
 	__u16 mtu;
 	__u8 destination[6];
 	__u8 source[6];
-	__u16 zero;
+	__u16 redirect; /* even to the interface that the packet came in by */
 };
 
 /* One direction: a cache line of its own, for it is written while it is used. */
@@ -151,7 +151,8 @@ struct tp_taken {
 
 /* An interface that packets may leave by: it runs our program. */
 struct tp_device {
-	__u16 usable;
+	__u8 usable;
+	__u8 redirect; /* see tp_hop.redirect */
 	__u16 mtu;
 };
 

@@ -45,6 +45,7 @@ int hops_resolve(struct engine *engine, struct netlink *netlink,
 	if (!interfaces_is_attached(interfaces, route.ifindex))
 		return -ENETUNREACH;
 	hop.ifindex = route.ifindex;
+	hop.redirect = link.veth;
 	hop.mtu = route.mtu && route.mtu < link.mtu ? route.mtu : link.mtu;
 	memcpy(hop.source, link.mac, sizeof(hop.source));
 	hop_write(&engine->bindings[slot].leg[direction & 1].hop, &hop);

@@ -21,13 +21,13 @@ bool interfaces_is_attached(const struct interfaces *interfaces, uint32_t ifinde
 	return false;
 }
 
-/* Packets may leave by it from now on; or not any more, with MTU 0. */
-static int interfaces_usable(struct interfaces *interfaces, uint32_t ifindex, uint16_t mtu)
+/* Packets may leave by it from now on. */
+static int interfaces_usable(struct interfaces *interfaces, const struct netlink_link *link)
 {
-	struct tp_device device = {.usable = mtu != 0, .mtu = mtu};
+	struct tp_device device = {.usable = 1, .redirect = link->veth, .mtu = link->mtu};
 	int fd = bpf_map__fd(interfaces->engine->fastpath->maps.devices);
 
-	return bpf_map_update_elem(fd, &ifindex, &device, BPF_ANY) ? -errno : 0;
+	return bpf_map_update_elem(fd, &link->ifindex, &device, BPF_ANY) ? -errno : 0;
 }
 
 /* Name and id of the program that holds the interface. */
@@ -112,7 +112,7 @@ int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why
 	memcpy(at->name, link.name, sizeof(at->name));
 	interfaces->count++;
 	log_info("interface %s: %s", at->name, at->hook);
-	return interfaces_usable(interfaces, ifindex, link.mtu);
+	return interfaces_usable(interfaces, &link);
 }
 
 struct cover {

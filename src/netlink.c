@@ -109,6 +109,16 @@ static struct nlmsghdr *netlink_request(void *buffer, uint16_t type, uint16_t fl
 	return header;
 }
 
+static bool link_is_veth(const struct nlattr *nest)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, nest)
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
+			return !strcmp(mnl_attr_get_str(attr), "veth");
+	return false;
+}
+
 static int link_found(const struct nlmsghdr *header, void *data)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
@@ -131,6 +141,9 @@ static int link_found(const struct nlmsghdr *header, void *data)
 		case IFLA_MTU:
 			link->mtu = mnl_attr_get_u32(attr) > UINT16_MAX ? UINT16_MAX :
 									  mnl_attr_get_u32(attr);
+			break;
+		case IFLA_LINKINFO:
+			link->veth = link_is_veth(attr);
 			break;
 		}
 	}

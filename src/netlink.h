@@ -18,6 +18,12 @@ struct netlink_link {
 	uint8_t mac[6];
 	uint16_t mtu;
 	bool up, loopback, ethernet;
+	/*
+	 * Frames that are sent by XDP_TX stay in its peer's ring unless the peer runs
+	 * an XDP program too (veth_xdp_flush() in drivers/net/veth.c); those that are
+	 * redirected need only NAPI there.
+	 */
+	bool veth;
 };
 
 /* By index; -ENODEV if there is none. */

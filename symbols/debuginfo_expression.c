@@ -80,8 +80,7 @@ static int step_member(struct value *value, const char *name)
 
 static int step_index(struct value *value, uint64_t index)
 {
-	bool is_array = debuginfo_type_class(&value->type) == DEBUGINFO_CLASS_ARRAY;
-	int64_t whole = is_array ? debuginfo_type_size(&value->type) : -1;
+	int64_t count = debuginfo_type_count(&value->type);
 	int64_t size;
 	int err = dereference(value);
 
@@ -92,7 +91,7 @@ static int step_index(struct value *value, uint64_t index)
 		return why_say(&value->why, -EINVAL, "the elements' size isn't known");
 	if (index > DEBUGINFO_OFFSET / (uint64_t)size)
 		return why_say(&value->why, -EINVAL, "the index is too large");
-	if (whole > 0 && (int64_t)(index + 1) * size > whole)
+	if (count >= 0 && (int64_t)index >= count)
 		return why_say(&value->why, -EINVAL, "index %llu is past the array's end",
 			       (unsigned long long)index);
 	return add_offset(value, (int64_t)index * size);
@@ -222,7 +221,7 @@ static int read_sockaddr(struct value *value)
 static int read_string(struct value *value)
 {
 	bool is_array = debuginfo_type_class(&value->type) == DEBUGINFO_CLASS_ARRAY;
-	int64_t room = is_array ? debuginfo_type_size(&value->type) : DEBUGINFO_STRING;
+	int64_t room = is_array ? debuginfo_type_count(&value->type) : DEBUGINFO_STRING;
 	char text[128];
 	int err = dereference(value);
 

@@ -34,7 +34,8 @@ bool debuginfo_unit(Dwarf *dwarf, Dwarf_CU **unit, Dwarf_Die *ret)
 	do {
 		if (dwarf_get_units(dwarf, *unit, unit, NULL, NULL, &skeleton, &split))
 			return false;
-		*ret = split.cu ? split : skeleton;
+		/* For a type unit the second is the type, which is among the unit's children. */
+		*ret = split.cu && dwarf_tag(&split) == DW_TAG_compile_unit ? split : skeleton;
 	} while (!ret->addr);
 	return true;
 }

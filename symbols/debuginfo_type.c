@@ -20,6 +20,17 @@ static bool follow(Dwarf_Die *die, Dwarf_Die *ret)
 	       dwarf_formref_die(&attribute, ret);
 }
 
+/* From a declaration to the type unit that defines it. */
+static void follow_signature(Dwarf_Die *die)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Die definition;
+
+	if (dwarf_attr(die, DW_AT_signature, &attribute) &&
+	    dwarf_formref_die(&attribute, &definition))
+		*die = definition;
+}
+
 static int peel(Dwarf_Die *die, struct debuginfo_type *ret, const struct why *why)
 {
 	Dwarf_Die at = *die, next;
@@ -34,6 +45,7 @@ static int peel(Dwarf_Die *die, struct debuginfo_type *ret, const struct why *wh
 		}
 		at = next;
 	}
+	follow_signature(&at);
 	ret->die = at;
 	return 0;
 }
@@ -131,29 +143,50 @@ const char *debuginfo_type_text(const struct debuginfo_type *type, char *ret, si
 	return ret;
 }
 
-/* Elements of an array of arrays are arrays that DWARF has no DIE for. */
-static bool is_nested_array(Dwarf_Die *die)
+/* The only subrange of an array; false: none, or an array of arrays, whose elements have no DIE. */
+static bool subrange_of(Dwarf_Die *array, Dwarf_Die *ret)
 {
 	unsigned int dimensions = 0;
 	Dwarf_Die child;
-	bool more = debuginfo_child(die, &child);
+	bool more;
 
-	for (; more; more = debuginfo_sibling(&child, &child))
-		dimensions += dwarf_tag(&child) == DW_TAG_subrange_type;
-	return dimensions > 1;
+	for (more = debuginfo_child(array, &child); more; more = debuginfo_sibling(&child, &child)) {
+		if (dwarf_tag(&child) != DW_TAG_subrange_type)
+			continue;
+		*ret = child;
+		dimensions++;
+	}
+	return dimensions == 1;
+}
+
+int64_t debuginfo_type_count(const struct debuginfo_type *type)
+{
+	Dwarf_Die die = type->die, range;
+	Dwarf_Attribute attribute;
+	Dwarf_Word bound;
+
+	if (debuginfo_type_class(type) != DEBUGINFO_CLASS_ARRAY || !subrange_of(&die, &range))
+		return -1;
+	if (dwarf_attr(&range, DW_AT_count, &attribute))
+		return dwarf_formudata(&attribute, &bound) || bound > INT32_MAX ? -1 :
+										  (int64_t)bound;
+	if (dwarf_attr(&range, DW_AT_upper_bound, &attribute) &&
+	    !dwarf_formudata(&attribute, &bound) && bound < INT32_MAX)
+		return (int64_t)bound + 1;
+	return -1;
 }
 
 int debuginfo_type_target(const struct debuginfo_type *type, struct debuginfo_type *ret,
 			  const struct why *why)
 {
-	Dwarf_Die die = type->die;
+	Dwarf_Die die = type->die, range;
 
 	if (type->stars) {
 		*ret = *type;
 		ret->stars--;
 		return 0;
 	}
-	if (debuginfo_type_class(type) == DEBUGINFO_CLASS_ARRAY && is_nested_array(&die))
+	if (debuginfo_type_class(type) == DEBUGINFO_CLASS_ARRAY && !subrange_of(&die, &range))
 		return why_say(why, -ENOTSUP, "arrays of arrays can't be read yet");
 	return debuginfo_type_of(&die, ret, why);
 }

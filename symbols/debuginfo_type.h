@@ -43,6 +43,8 @@ int debuginfo_type_named(struct debuginfo *info, Dwarf_Die *near,
 enum debuginfo_class debuginfo_type_class(const struct debuginfo_type *type);
 /* In bytes; -1 if it isn't known. */
 int64_t debuginfo_type_size(const struct debuginfo_type *type);
+/* Elements of an array; -1 if it isn't known. */
+int64_t debuginfo_type_count(const struct debuginfo_type *type);
 /* In words for the user: "struct foo". */
 const char *debuginfo_type_text(const struct debuginfo_type *type, char *ret, size_t size);
 

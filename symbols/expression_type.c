@@ -111,7 +111,9 @@ static int from_words(const struct expression_parser *parser, const struct words
 		return why_say(&parser->why, -EINVAL, "`%s` casts to a type that C doesn't have",
 			       parser->begin);
 	ret->kind = words->voids ? EXPRESSION_VOID : EXPRESSION_INTEGER;
-	if (words->chars || words->bools)
+	if (words->voids)
+		ret->size = 0;
+	else if (words->chars || words->bools)
 		ret->size = 1;
 	else if (words->shorts)
 		ret->size = 2;

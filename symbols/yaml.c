@@ -23,7 +23,8 @@ static void yaml_log(cyaml_log_t level, void *context, const char *format, va_li
 	if (strstr(line, "line:") && !words->place[0])
 		snprintf(words->place, sizeof(words->place), "%.120s", line + strspn(line, " "));
 	else if (!strstr(line, "Backtrace") && !words->error[0])
-		snprintf(words->error, sizeof(words->error), "%.120s", line);
+		snprintf(words->error, sizeof(words->error), "%.120s",
+			 line + (strncmp(line, "Load: ", 6) ? 0 : 6));
 }
 
 static cyaml_config_t yaml_config(struct yaml_words *words)
