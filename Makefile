@@ -28,9 +28,10 @@ say = $(if $(V),,@printf '  %-8s%s\n' $(1) $(2);)
 SRC := $(filter-out %.bpf.c,$(wildcard src/*.c probes/*.c symbols/*.c))
 OBJ := $(SRC:%.c=$(B)/%.o)
 LIB := $(filter-out $(B)/src/main.o,$(OBJ))
-BPF_SRC := $(wildcard bpf/*.bpf.c probes/*.bpf.c)
+BPF_SRC := $(wildcard bpf/*.bpf.c probes/*.bpf.c tests/bench/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
 SKEL := $(BPF_SRC:%.bpf.c=$(B)/%.skel.h)
+BENCH := $(patsubst %.c,$(B)/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c tests/packet/*_test.c))
 
 all: $(B)/turnpike ## the program, build/turnpike
@@ -50,14 +51,18 @@ $(B)/%.bpf.o: %.bpf.c
 	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/%.skel.h: $(B)/%.bpf.o
-	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
+	$(call say,SKEL,$@){ echo '/* NOLINTBEGIN */' && echo '#include "bpf/table.h"' && \
+		$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf && echo '/* NOLINTEND */'; } > $@
 
-$(OBJ) $(UNIT:=.o): | $(SKEL)
+$(OBJ) $(UNIT:=.o) $(BENCH:=.o): | $(SKEL)
 
 $(B)/tests/%_test: $(B)/tests/%_test.o $(LIB)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-tests: $(UNIT) ## build the unit and packet tests
+$(BENCH): $(B)/%: $(B)/%.o
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+tests: $(UNIT) $(BENCH) ## build the unit and packet tests
 
 check: ## all tests (root)
 	@tests/run
@@ -68,11 +73,18 @@ demo: ## the main job, shown on the stock coturn (root)
 bench: ## figures, as ratios within one run (root)
 	@tests/bench/run
 
+lint: $(SKEL) ## clang-format and clang-tidy
+	@clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
+	@clang-tidy -quiet $(SRC) -- $(CPPFLAGS) -isystem $(B) -std=gnu11
+
+maps: all ## make the shipped symbol maps again (root)
+	@tests/maps
+
 clean: ## remove build/
 	rm -rf build
 
--include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(UNIT:=.d)
+-include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(UNIT:=.d) $(BENCH:=.d)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check demo bench clean
+.PHONY: all help tests check demo bench lint maps clean

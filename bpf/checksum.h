@@ -2,7 +2,8 @@
 /*
  * Internet checksums (RFC 1071, RFC 1624). Sums are of 16-bit words as they
  * lie in memory, so no byte is ever swapped; a term is taken out of a sum by
- * adding its complement.
+ * adding its complement. The same sums come out in either byte order, swapped
+ * (RFC 1071, 2 (B)).
  */
 #ifndef TURNPIKE_BPF_CHECKSUM_H
 #define TURNPIKE_BPF_CHECKSUM_H
@@ -15,6 +16,12 @@ static __always_inline __u16 csum_fold(__u32 sum)
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return sum;
+}
+
+/* Folds the sum of two 16-bit words. */
+static __always_inline __u16 csum_fold_once(__u32 sum)
+{
+	return (sum & 0xffff) + (sum >> 16);
 }
 
 static __always_inline __u32 csum_u32(__be32 word)

@@ -4,9 +4,8 @@
  * it watches, ends in these functions.
  *
  * One session's events come in order, on one thread of the server. Two
- * sessions may meet in a flow key (a relay port that was closed and given to
- * the next); then the later commit's handle stands, and the earlier binding's
- * retirement leaves it alone.
+ * sessions may meet in a flow (a relay port that was closed and given to the
+ * next); then the later commit stands, and the earlier binding ends.
  *
  * Order matters: a record is complete before a flow leads to it, and a retired
  * record has lost its generation before anything else is taken down.
@@ -62,7 +61,9 @@ struct {
 	__type(value, struct tp_taken);
 } taken SEC(".maps");
 
-const volatile __u32 max_bindings = TP_BINDINGS; /* and allocations; set before loading */
+/* Set before loading. */
+const volatile __u32 max_bindings = TP_BINDINGS; /* and allocations */
+const volatile __u64 tick_ns = 4000000;		 /* a jiffy */
 
 /* A slot that was never used, else the one that has rested longest; -1: none. */
 static __always_inline int commit_take(__u32 *next, void *free_slots, __u32 *ret)
@@ -73,6 +74,12 @@ static __always_inline int commit_take(__u32 *next, void *free_slots, __u32 *ret
 			return 0;
 	}
 	return bpf_map_pop_elem(free_slots, ret) ? -1 : 0;
+}
+
+/* Not inlined: its loop is verified once. */
+__noinline int commit_lock(__u32 *sequence)
+{
+	return sequence && seq_lock(sequence);
 }
 
 static __always_inline struct tp_taken *commit_taken(void)
@@ -111,44 +118,66 @@ static __always_inline void commit_notice(__u32 kind, __u32 tgid, __u64 session,
 	notice(&n);
 }
 
+/* The fast path's clock: to read it costs no call. */
+static __always_inline __u64 commit_jiffies(__u64 ns)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	return bpf_jiffies64() + (ns > now ? ns - now : 0) / tick_ns;
+}
+
 static __always_inline void commit_count_port(__be16 number, int relay, int by)
 {
-	__u32 key = bpf_ntohs(number);
-	struct tp_port *port = bpf_map_lookup_elem(&ports, &key);
+	struct tp_port *port = &shared.port[bpf_ntohs(number)];
 
-	if (port)
-		__sync_fetch_and_add(relay ? &port->relay : &port->listener, by);
+	__sync_fetch_and_add(relay ? &port->relay : &port->listener, by);
 }
 
-/* Removes a flow unless another binding has taken the key over. */
-static __always_inline void commit_drop_flow(const struct tp_binding *b, int direction,
-					     tp_handle handle)
+/* In either of the flow's buckets; see index_replace(). */
+__noinline int commit_replace_flow(__u64 hash, __u64 from, __u64 to)
 {
-	struct tp_flow4 flow = binding_flow4(b, direction);
-	tp_handle *element = bpf_map_lookup_elem(&flows4, &flow);
+	struct tp_bucket *bucket;
 
-	if (element && *element == handle)
-		bpf_map_delete_elem(&flows4, &flow);
+	for (int choice = 0; choice < 2; choice++) {
+		__u32 number = index_bucket(hash, choice, shared.config.index_shift);
+
+		bucket = bpf_map_lookup_elem(&flows, &number);
+		if (bucket && index_replace(bucket, from, to))
+			return 1;
+	}
+	return 0;
 }
 
-/* Ends the binding HANDLE, if it still is one. Safe against any other writer. */
+__noinline int commit_drop_flow(struct tp_flow4 *flow, __u32 slot)
+{
+	__u64 hash;
+
+	if (!flow)
+		return 0;
+	hash = index_hash(flow, shared.config.index_secret);
+	return commit_replace_flow(hash, index_entry(hash, slot), 0);
+}
+
+/*
+ * Ends the binding HANDLE, if it still is one. It waits for nobody, for it must
+ * not fail: who raises the generation has the record, until its slot is free.
+ */
 __noinline int commit_retire_handle(tp_handle handle)
 {
-	__u32 slot = handle_slot(handle);
+	__u32 slot = handle_slot(handle), generation = handle_generation(handle);
 	struct tp_binding *b = bpf_map_lookup_elem(&bindings, &slot);
 	struct tp_session_key key = {};
-	int mine;
+	struct tp_flow4 up, down;
 
-	if (!b || !seq_lock(&b->sequence))
+	if (!b || !(generation & 1) ||
+	    __sync_val_compare_and_swap(&b->generation, generation, generation + 1) != generation)
 		return 0;
-	mine = b->generation == handle_generation(handle);
-	if (mine)
-		b->generation++;
-	seq_unlock(&b->sequence);
-	if (!mine)
-		return 0;
-	commit_drop_flow(b, TP_UP, handle);
-	commit_drop_flow(b, TP_DOWN, handle);
+	WRITE_ONCE(b->leg[TP_UP].translation.generation, 0);
+	WRITE_ONCE(b->leg[TP_DOWN].translation.generation, 0);
+	up = binding_flow4(b, TP_UP);
+	down = binding_flow4(b, TP_DOWN);
+	commit_drop_flow(&up, slot);
+	commit_drop_flow(&down, slot);
 	commit_count_port(b->port[TP_SERVER], 0, -1);
 	commit_count_port(b->port[TP_RELAY], 1, -1);
 	key.session = b->session;
@@ -295,6 +324,20 @@ static __always_inline int commit_is_refresh(const struct tp_binding *b, tp_hand
 	return same;
 }
 
+static __always_inline void commit_fill_leg(struct tp_binding *b, int direction)
+{
+	struct tp_leg *leg = &b->leg[direction];
+
+	leg->hop.generation = 0;
+	b->hop_asked[direction] = 0;
+	leg->own.packets = leg->own.bytes = 0;
+	leg->shared.packets = leg->shared.bytes = 0;
+	/* The only writer: it holds the binding. */
+	__sync_fetch_and_add(&leg->translation.sequence, 1);
+	binding_translate(b, direction, commit_jiffies(b->expires_ns), &leg->translation);
+	__sync_fetch_and_add(&leg->translation.sequence, 1);
+}
+
 static __always_inline void commit_fill(struct tp_binding *b, const struct commit *c,
 					__u32 allocation, __u32 epoch)
 {
@@ -312,13 +355,25 @@ static __always_inline void commit_fill(struct tp_binding *b, const struct commi
 		b->port[i] = c->end[i].port;
 		__builtin_memcpy(b->address[i], c->end[i].address, 16);
 	}
-	binding_set_terms(b);
-	for (int i = 0; i < TP_DIRECTIONS; i++) {
-		b->leg[i].hop.generation = 0;
-		b->leg[i].packets = 0;
-		b->leg[i].bytes = 0;
-		b->leg[i].hop_asked_ns = 0;
-	}
+	commit_fill_leg(b, TP_UP);
+	commit_fill_leg(b, TP_DOWN);
+}
+
+/*
+ * Lets a flow lead to SLOT. A binding that had it before, and whose end was
+ * missed, ends now. False: both buckets are full.
+ */
+__noinline int commit_add_flow(struct tp_flow4 *flow, int direction, __u32 slot)
+{
+	struct flow_way way;
+	__u64 hash;
+
+	if (!flow)
+		return 0;
+	if (flow_find(flow, direction & 1, &way) && way.slot != slot)
+		commit_retire_handle(binding_handle(way.slot, way.binding->generation));
+	hash = index_hash(flow, shared.config.index_secret);
+	return commit_replace_flow(hash, 0, index_entry(hash, slot));
 }
 
 /* Makes a complete record, then lets the flows lead to it. */
@@ -338,7 +393,7 @@ __noinline int commit_install(struct commit *c, __u32 allocation, __u32 epoch)
 	if (!t || commit_take(&t->bindings, &free_bindings, &slot))
 		goto full;
 	b = bpf_map_lookup_elem(&bindings, &slot);
-	if (!b || !seq_lock(&b->sequence)) {
+	if (!b || !commit_lock(&b->sequence)) {
 		bpf_map_push_elem(&free_bindings, &slot, 0);
 		goto full;
 	}
@@ -351,8 +406,7 @@ __noinline int commit_install(struct commit *c, __u32 allocation, __u32 epoch)
 	up = binding_flow4(b, TP_UP);
 	down = binding_flow4(b, TP_DOWN);
 	if (bpf_map_update_elem(&sessions, &key, &handle, BPF_ANY) ||
-	    bpf_map_update_elem(&flows4, &up, &handle, BPF_ANY) ||
-	    bpf_map_update_elem(&flows4, &down, &handle, BPF_ANY)) {
+	    !commit_add_flow(&up, TP_UP, slot) || !commit_add_flow(&down, TP_DOWN, slot)) {
 		commit_retire_handle(handle);
 		goto full;
 	}
@@ -368,8 +422,8 @@ full:
 __noinline int commit_refresh(struct commit *c, __u32 epoch)
 {
 	struct tp_session_key key = {};
+	__u64 *found, handle, expires;
 	struct tp_binding *b;
-	__u64 *found, handle;
 	__u32 slot;
 	int same;
 
@@ -384,11 +438,15 @@ __noinline int commit_refresh(struct commit *c, __u32 epoch)
 	handle = *found;
 	slot = handle_slot(handle);
 	b = bpf_map_lookup_elem(&bindings, &slot);
-	if (!b || !seq_lock(&b->sequence))
+	if (!b || !commit_lock(&b->sequence))
 		return 0;
 	same = commit_is_refresh(b, handle, c, epoch);
-	if (same)
+	if (same) {
 		b->expires_ns = c->expires_ns;
+		expires = commit_jiffies(c->expires_ns);
+		WRITE_ONCE(b->leg[TP_UP].translation.expires, expires);
+		WRITE_ONCE(b->leg[TP_DOWN].translation.expires, expires);
+	}
 	seq_unlock(&b->sequence);
 	if (!same) {
 		commit_retire_handle(handle);

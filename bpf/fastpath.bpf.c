@@ -3,8 +3,11 @@
  * The fast path: relays channel data of committed bindings at XDP.
  *
  * What is not surely ours passes to the server, untouched: everything is
- * decided before the first byte is written, and adjusting the frame, the one
- * step that can fail later, is undone or comes first. Every reason is counted.
+ * decided, and the frame's head is where it is to be, before the first byte is
+ * written. Every reason is counted.
+ *
+ * Values are read again from packet and leg rather than kept, where that needs
+ * no second check: registers are few, and both are in the nearest cache.
  */
 #include "bpf/compiler.h"
 #include "bpf/maps.bpf.h"
@@ -12,217 +15,261 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define HOP_ASK_NS 10000000ULL /* ask user space for a next hop once in 10 ms */
+/* User space is asked for one next hop so rarely, but at once when routes change. */
+#define HOP_ASK_JIFFIES 2
 
-/* What is known of one packet on its way through this file. */
-struct relay {
-	struct packet packet;
-	struct binding_view view;
-	struct rewrite rewrite;
-	struct tp_hop hop;
-	struct tp_binding *binding;
-	tp_handle handle;
-	int direction;
-};
-
-static __always_inline int pass(int reason)
+/* Not inlined: what is relayed should not have to jump over it. */
+static __noinline int pass(int reason)
 {
 	count(reason);
 	return XDP_PASS;
 }
 
-/* The flow that the packet would be of: by channel on a listener, else as a peer's. */
-static __always_inline void flow_of(const struct packet *p, __be16 channel, struct tp_flow4 *flow)
-{
-	flow->source = p->ip->saddr;
-	flow->destination = p->ip->daddr;
-	flow->source_port = p->udp->source;
-	flow->destination_port = p->udp->dest;
-	flow->channel = channel;
-	flow->zero = 0;
-}
-
-static __always_inline int find_binding(struct relay *r, __be16 channel)
-{
-	struct tp_flow4 flow;
-	tp_handle *element;
-	__u32 slot;
-
-	flow_of(&r->packet, channel, &flow);
-	element = bpf_map_lookup_elem(&flows4, &flow);
-	if (!element)
-		return 0;
-	r->handle = READ_ONCE(*element);
-	slot = handle_slot(r->handle);
-	r->binding = bpf_map_lookup_elem(&bindings, &slot);
-	r->direction = channel ? TP_UP : TP_DOWN;
-	return r->binding && binding_read(r->binding, r->handle, r->direction, &flow, &r->view);
-}
+/* What is known of a packet on its way. No map's memory is believed before confirm(). */
+struct relay {
+	struct flow_way way;
+	__u32 hop_sequence; /* before the hop was read */
+	__u32 ifindex, device;
+	struct rewrite rewrite;
+};
 
 /* Has the server, as far as is known, let go of the binding? */
-static __always_inline int is_live(const struct binding_view *view, const struct tp_config *config)
+static __always_inline int is_live(const struct tp_translation *t)
 {
-	struct tp_epochs *epochs_of = bpf_map_lookup_elem(&epochs, &view->allocation);
+	__u32 allocation = t->allocation;
+	struct tp_epochs *epochs_of = bpf_map_lookup_elem(&epochs, &allocation);
 
-	return epochs_of && READ_ONCE(epochs_of->epoch[TP_V4]) == view->epoch &&
-	       READ_ONCE(config->live[view->server & (TP_SERVERS - 1)]);
+	return epochs_of && READ_ONCE(epochs_of->epoch[TP_V4]) == t->epoch &&
+	       READ_ONCE(shared.config.live[t->server & (TP_SERVERS - 1)]);
 }
 
-static __always_inline void ask_for_hop(struct relay *r)
+static __always_inline void ask_for_hop(struct tp_binding *b, tp_handle handle, int direction,
+					__u32 generation)
 {
-	struct tp_leg *leg = &r->binding->leg[r->direction & 1];
-	__u64 now = bpf_ktime_get_coarse_ns();
+	__u32 *asked = &b->hop_asked[direction & 1], before = *asked;
+	__u16 now = bpf_jiffies64();
 	struct tp_notice n = {
 		.kind = TP_NOTICE_HOP,
-		.handle = r->handle,
-		.direction = r->direction,
+		.handle = handle,
+		.direction = direction,
 	};
 
-	if (now - leg->hop_asked_ns < HOP_ASK_NS)
+	if (before >> 16 == (__u16)generation && (__u16)(now - before) < HOP_ASK_JIFFIES)
 		return;
-	leg->hop_asked_ns = now;
+	*asked = generation << 16 | now;
 	notice(&n);
 }
 
-/*
- * Looks the next hop up in the kernel's FIB and caches it. That answers only
- * where the ingress device forwards and the neighbour is known; else user
- * space is asked, which looks it up as the server's own socket would.
- */
-static __noinline int find_hop(struct xdp_md *ctx, struct relay *r, __u32 generation)
+static __always_inline void keep_hop(struct tp_leg *leg, const struct bpf_fib_lookup *fib,
+				     const struct tp_device *device, __u32 generation)
 {
+	struct tp_hop hop = {
+		.generation = generation,
+		.binding = leg->translation.generation,
+		.ifindex = fib->ifindex,
+		.mtu = device->mtu,
+		.device = device->device,
+	};
+
+	__builtin_memcpy(hop.destination, fib->dmac, ETH_ALEN);
+	__builtin_memcpy(hop.source, fib->smac, ETH_ALEN);
+	hop_write(&leg->hop, &hop);
+}
+
+/* Has user space found it for an earlier binding between the same addresses? */
+static __always_inline int known_hop(struct tp_leg *leg, __u32 generation)
+{
+	__be32 source = addresses_source(leg->translation.addresses);
+	__be32 destination = addresses_destination(leg->translation.addresses);
+	__u32 index = binding_next_hop(source, destination);
+	struct tp_next_hop *known = bpf_map_lookup_elem(&next_hops, &index);
+	struct tp_hop hop;
+	__u32 begin;
+	int same;
+
+	if (!known)
+		return 0;
+	begin = seq_begin(&known->hop.sequence);
+	hop = known->hop;
+	same = known->source == source && known->destination == destination;
+	if (seq_retry(&known->hop.sequence, begin) || !same || hop.generation != generation)
+		return 0;
+	hop.binding = leg->translation.generation;
+	hop_write(&leg->hop, &hop);
+	return 1;
+}
+
+/*
+ * Finds the next hop and keeps it: from what is known, or in the kernel's FIB,
+ * which answers only where the ingress device forwards and the neighbour is
+ * known. Else user space is asked, which looks it up as the server's own socket
+ * would.
+ */
+static __noinline int find_hop(struct xdp_md *ctx, struct tp_binding *b, __u32 slot, int direction,
+			       __u32 generation)
+{
+	struct tp_leg *leg = &b->leg[direction & 1];
+	const struct tp_translation *t = &leg->translation;
 	struct bpf_fib_lookup fib = {
 		.family = AF_INET,
 		.l4_protocol = PACKET_UDP,
-		.sport = r->view.source_port,
-		.dport = r->view.destination_port,
-		.tos = r->rewrite.tos & 0x1c,
-		.ipv4_src = r->view.source,
-		.ipv4_dst = r->view.destination,
+		.ipv4_src = addresses_source(t->addresses),
+		.ipv4_dst = addresses_destination(t->addresses),
 		.ifindex = ctx->ingress_ifindex,
 	};
 	struct tp_device *device;
 	int err;
 
+	if (known_hop(leg, generation))
+		return 0;
 	err = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	if (err == BPF_FIB_LKUP_RET_SUCCESS) {
-		device = bpf_map_lookup_elem(&devices, &fib.ifindex);
-		if (device && device->usable) {
-			__builtin_memset(&r->hop, 0, sizeof(r->hop));
-			r->hop.generation = generation;
-			r->hop.binding = r->view.generation;
-			r->hop.ifindex = fib.ifindex;
-			r->hop.mtu = device->mtu;
-			r->hop.redirect = device->redirect;
-			__builtin_memcpy(r->hop.destination, fib.dmac, ETH_ALEN);
-			__builtin_memcpy(r->hop.source, fib.smac, ETH_ALEN);
-			hop_write(&r->binding->leg[r->direction & 1].hop, &r->hop);
+		device = bpf_map_lookup_elem(&device_of, &fib.ifindex);
+		if (device) {
+			keep_hop(leg, &fib, device, generation);
 			return 0;
 		}
 	}
-	ask_for_hop(r);
+	ask_for_hop(b, binding_handle(slot, t->generation), direction, generation);
 	return err == BPF_FIB_LKUP_RET_NO_NEIGH ? TP_PASSED_NO_NEIGHBOUR : TP_PASSED_NO_ROUTE;
 }
 
-/* 0: everything is known and nothing stands against relaying; else the reason. */
-static __always_inline int decide(struct xdp_md *ctx, struct relay *r, void *end)
+/* 0, or the reason not to relay; -1: the leg has no hop, or none that is still good. */
+static __always_inline int read_hop(struct relay *r, __u32 generation)
 {
-	struct tp_config *config = table_config();
-	__u32 generation;
-	int reason;
+	const struct tp_hop *hop = &r->way.leg->hop;
 
-	if (!config || config->magic != TP_MAGIC || !is_live(&r->view, config))
-		return TP_PASSED_NO_BINDING;
-	if (bpf_ktime_get_coarse_ns() >= r->view.expires_ns)
-		return TP_PASSED_EXPIRED;
-	reason = rewrite_prepare(&r->packet, end, r->direction, &r->view, &r->rewrite);
-	if (reason)
-		return reason;
-	generation = READ_ONCE(config->hop_generation);
-	if (!hop_read(&r->binding->leg[r->direction & 1].hop, r->view.generation, generation,
-		      &r->hop)) {
-		reason = find_hop(ctx, r, generation);
-		if (reason)
-			return reason;
-	}
-	return r->rewrite.total > r->hop.mtu ? TP_PASSED_MTU : 0;
-}
-
-/* Moves the frame's ends; on failure the frame is as it was. */
-static __always_inline int resize(struct xdp_md *ctx, int direction, int trim)
-{
-	int head = direction == TP_UP ? PACKET_CHANNEL : -PACKET_CHANNEL;
-
-	if (bpf_xdp_adjust_head(ctx, head))
+	r->hop_sequence = seq_begin(&hop->sequence);
+	if (hop->generation != generation || hop->binding != r->way.leg->translation.generation)
 		return -1;
-	if (trim && bpf_xdp_adjust_tail(ctx, -trim)) {
-		bpf_xdp_adjust_head(ctx, -head);
-		return -1;
-	}
+	if (r->rewrite.total > hop->mtu)
+		return TP_PASSED_MTU;
+	r->ifindex = hop->ifindex;
+	r->device = hop->device;
 	return 0;
 }
 
-static __always_inline int transmit(struct xdp_md *ctx, struct relay *r)
+/* 0 and the hop, cached or looked up; else the reason. */
+static __always_inline int get_hop(struct xdp_md *ctx, struct relay *r, int direction,
+				   __u32 generation)
 {
-	struct tp_leg *leg = &r->binding->leg[r->direction & 1];
-	struct ethhdr *eth;
-	__be16 *header;
-	void *end;
+	int reason = read_hop(r, generation);
 
-	if (resize(ctx, r->direction, r->rewrite.trim))
-		return pass(TP_PASSED_HEADROOM);
-	eth = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	header = (void *)eth + PACKET_HEADERS;
-	/* Both hold, for the frame's length is known; the verifier wants to see it. */
-	if ((void *)header > end ||
-	    (r->direction == TP_DOWN && (void *)(header + 2) > end))
-		return XDP_DROP;
-	rewrite_write(eth, &r->view, &r->rewrite, &r->hop);
-	if (r->direction == TP_DOWN) {
-		header[0] = r->view.channel;
-		header[1] = bpf_htons(r->rewrite.payload);
-	}
-	__sync_fetch_and_add(&leg->packets, 1);
-	__sync_fetch_and_add(&leg->bytes, r->rewrite.payload);
-	count(r->direction == TP_UP ? TP_FORWARDED_UP : TP_FORWARDED_DOWN);
-	if (r->hop.ifindex == ctx->ingress_ifindex && !r->hop.redirect)
-		return XDP_TX;
-	return bpf_redirect(r->hop.ifindex, 0);
+	if (reason >= 0)
+		return reason;
+	reason = find_hop(ctx, r->way.binding, r->way.slot, direction, generation);
+	if (reason)
+		return reason;
+	reason = read_hop(r, generation);
+	return reason < 0 ? TP_PASSED_NO_ROUTE : reason;
 }
 
-/* A datagram to a port that has bindings. */
-static __always_inline int relay_datagram(struct xdp_md *ctx, struct relay *r,
+/* Nothing that was read has been written meanwhile. */
+static __always_inline int confirm(const struct relay *r)
+{
+	return !seq_retry(&r->way.leg->translation.sequence, r->way.sequence) &&
+	       !seq_retry(&r->way.leg->hop.sequence, r->hop_sequence);
+}
+
+/* Packets of a flow come on one CPU as a rule: that one needs no locked addition. */
+static __always_inline void count_packet(struct tp_leg *leg, __u32 bytes)
+{
+	__u32 cpu = bpf_get_smp_processor_id() + 1, claim = READ_ONCE(leg->translation.claim);
+
+	if (claim >> 16 == cpu) {
+		leg->own.packets++;
+		leg->own.bytes += bytes;
+		return;
+	}
+	if (!(claim >> 16))
+		__sync_val_compare_and_swap(&leg->translation.claim, claim, claim | cpu << 16);
+	__sync_fetch_and_add(&leg->shared.packets, 1);
+	__sync_fetch_and_add(&leg->shared.bytes, bytes);
+}
+
+/*
+ * Moves the frame's head, which may fail, then writes, then cuts its tail, which
+ * can't: what goes is there. The old headers stay where they are until written
+ * over, and are read once more.
+ */
+static __always_inline int transmit(struct xdp_md *ctx, struct relay *r, int direction)
+{
+	int strip = direction == TP_UP ? PACKET_CHANNEL : -PACKET_CHANNEL;
+	struct rewrite_headers headers;
+	void *frame, *end;
+
+	if (unlikely(bpf_xdp_adjust_head(ctx, strip)))
+		return pass(TP_PASSED_HEADROOM);
+	frame = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	/* The frame's length is known; the verifier wants to see it. */
+	if (unlikely(frame + PACKET_HEADERS + (direction == TP_DOWN ? PACKET_CHANNEL : 0) > end))
+		goto restore;
+	rewrite_headers(frame + sizeof(struct ethhdr) - strip, direction, r->way.leg, &r->rewrite,
+			&headers);
+	if (unlikely(!confirm(r)))
+		goto restore;
+	rewrite_write(frame, direction, &headers);
+	if (r->rewrite.trim && bpf_xdp_adjust_tail(ctx, -(int)r->rewrite.trim))
+		return XDP_DROP;
+	count_packet(r->way.leg, r->rewrite.payload);
+	count(direction == TP_UP ? TP_FORWARDED_UP : TP_FORWARDED_DOWN);
+	if (!(r->device & TP_HOP_REDIRECT) && r->ifindex == ctx->ingress_ifindex)
+		return XDP_TX;
+	return bpf_redirect_map(&devices, r->device & ~TP_HOP_REDIRECT, XDP_DROP);
+restore:
+	return bpf_xdp_adjust_head(ctx, -strip) ? XDP_DROP : pass(TP_PASSED_NO_BINDING);
+}
+
+/* CHANNEL: the packet's, upstream; 0 downstream. */
+static __always_inline int relay(struct xdp_md *ctx, const struct packet *p, void *end,
+				 __be16 channel)
+{
+	struct tp_flow4 flow =
+		binding_flow(read_u64(&p->ip->saddr), read_u32(&p->udp->source), channel);
+	int direction = channel ? TP_UP : TP_DOWN, reason;
+	const struct tp_translation *t;
+	struct relay r;
+
+	if (unlikely(!flow_find(&flow, direction, &r.way)))
+		return pass(TP_PASSED_NO_BINDING);
+	t = &r.way.leg->translation;
+	if (unlikely(!is_live(t)))
+		return pass(TP_PASSED_NO_BINDING);
+	if (unlikely(bpf_jiffies64() >= t->expires))
+		return pass(TP_PASSED_EXPIRED);
+	reason = rewrite_prepare(p, end, direction, t, &r.rewrite);
+	if (unlikely(reason))
+		return pass(reason);
+	reason = get_hop(ctx, &r, direction, READ_ONCE(shared.config.hop_generation));
+	if (unlikely(reason))
+		return pass(reason);
+	return transmit(ctx, &r, direction);
+}
+
+/* A datagram to a port that has bindings: upstream if it is a listener's, and channel data. */
+static __always_inline int relay_datagram(struct xdp_md *ctx, struct packet *p,
 					  const struct tp_port *port)
 {
 	void *end = (void *)(long)ctx->data_end;
-	__be16 *header = (void *)(r->packet.udp + 1);
-	int found = 0, reason;
+	__be16 *header = (void *)(p->udp + 1);
 
-	if (!packet_lengths(&r->packet, end))
+	if (unlikely(!packet_lengths(p, end)))
 		return pass(TP_PASSED_LENGTH);
-	if (port->listener) {
-		if ((void *)(header + 2) <= end && packet_is_channel(header[0]))
-			found = find_binding(r, header[0]);
-		else if (!port->relay)
-			return pass(TP_PASSED_CONTROL);
-	}
-	if (!found && port->relay)
-		found = find_binding(r, 0);
-	if (!found)
-		return pass(TP_PASSED_NO_BINDING);
-	reason = decide(ctx, r, end);
-	return reason ? pass(reason) : transmit(ctx, r);
+	if (port->listener && (void *)(header + 2) <= end && packet_is_channel(header[0]))
+		return relay(ctx, p, end, header[0]);
+	if (port->relay)
+		return relay(ctx, p, end, 0);
+	return pass(TP_PASSED_CONTROL);
 }
 
 SEC("xdp")
 int turnpike_xdp(struct xdp_md *ctx)
 {
-	struct relay r = {};
-	struct tp_port *port;
-	__u32 number;
+	const struct tp_port *port;
+	struct packet p;
 
-	switch (packet_parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &r.packet)) {
+	switch (packet_parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p)) {
 	case PACKET_FOREIGN:
 		return XDP_PASS;
 	case PACKET_FRAGMENTED:
@@ -232,9 +279,8 @@ int turnpike_xdp(struct xdp_md *ctx)
 	case PACKET_DATAGRAM:
 		break;
 	}
-	number = bpf_ntohs(r.packet.udp->dest);
-	port = bpf_map_lookup_elem(&ports, &number);
-	if (!port || !(port->listener | port->relay))
+	port = &shared.port[bpf_ntohs(p.udp->dest)];
+	if (likely(!(port->listener | port->relay)))
 		return XDP_PASS;
-	return relay_datagram(ctx, &r, port);
+	return relay_datagram(ctx, &p, port);
 }

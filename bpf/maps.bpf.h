@@ -3,31 +3,20 @@
 #ifndef TURNPIKE_BPF_MAPS_H
 #define TURNPIKE_BPF_MAPS_H
 
-#include "bpf/compiler.h"
-#include "bpf/table.h"
+#include "bpf/index.h"
+#include "bpf/seqlock.h"
 
+/* All objects have this and nothing else in .bss, which they share. */
+struct tp_shared shared;
+
+/* max_entries is set before loading. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, TP_BINDINGS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct tp_config);
-} config SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536);
-	__type(key, __u32);
-	__type(value, struct tp_port);
-} ports SEC(".maps");
-
-/* max_entries: two a binding, set before loading. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * TP_BINDINGS);
-	__type(key, struct tp_flow4);
-	__type(value, tp_handle);
-} flows4 SEC(".maps");
+	__type(value, struct tp_bucket);
+} flows SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -45,13 +34,28 @@ struct {
 	__type(value, struct tp_epochs);
 } epochs SEC(".maps");
 
-/* Interfaces that packets may leave by. */
+/* Interfaces that packets may leave by: their indexes, and what is to be known of them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, TP_DEVICES);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} devices SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
+	__uint(max_entries, TP_DEVICES);
 	__type(key, __u32);
 	__type(value, struct tp_device);
-} devices SEC(".maps");
+} device_of SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TP_NEXT_HOPS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tp_next_hop);
+} next_hops SEC(".maps");
 
 struct tp_counters {
 	__u64 count[TP_COUNTERS];
@@ -79,9 +83,44 @@ static __always_inline void count(__u32 counter)
 		all->count[counter]++;
 }
 
-static __always_inline struct tp_config *table_config(void)
+/* A flow's way to its binding. What is read there counts once seq_retry() says so. */
+struct flow_way {
+	struct tp_binding *binding;
+	struct tp_leg *leg;
+	__u32 slot;
+	__u32 sequence; /* of the leg's translation, before anything of it was read */
+};
+
+static __always_inline int flow_look(const struct tp_flow4 *flow, int direction, __u64 hash,
+				     int choice, struct flow_way *way)
 {
-	return bpf_map_lookup_elem(&config, &zero_key);
+	__u32 number = index_bucket(hash, choice, shared.config.index_shift);
+	struct tp_bucket *bucket = bpf_map_lookup_elem(&flows, &number);
+	const struct tp_translation *t;
+	long found;
+
+	if (!bucket)
+		return 0;
+	found = index_find(bucket, hash);
+	if (found < 0)
+		return 0;
+	way->slot = found;
+	way->binding = bpf_map_lookup_elem(&bindings, &way->slot);
+	if (!way->binding)
+		return 0;
+	way->leg = &way->binding->leg[direction];
+	t = &way->leg->translation;
+	way->sequence = seq_begin(&t->sequence);
+	return t->in.addresses == flow->addresses && t->in.ports == flow->ports && t->generation;
+}
+
+/* Finds the binding that has this flow in DIRECTION. It may be gone the next moment. */
+static __always_inline int flow_find(const struct tp_flow4 *flow, int direction,
+				     struct flow_way *way)
+{
+	__u64 hash = index_hash(flow, shared.config.index_secret);
+
+	return flow_look(flow, direction, hash, 0, way) || flow_look(flow, direction, hash, 1, way);
 }
 
 /* Tells user space; what doesn't fit is counted, nothing depends on it. */

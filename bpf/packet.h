@@ -11,11 +11,12 @@
 #include <linux/udp.h>
 #include "bpf/checksum.h"
 
-#define PACKET_FRAGMENT	  0x3fff /* more fragments, or an offset */
-#define PACKET_DF	  0x4000
-#define PACKET_UDP	  17
-#define PACKET_CHANNEL	  4 /* bytes of a ChannelData header */
-#define PACKET_HEADERS	  (sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct udphdr))
+#define PACKET_FRAGMENT 0x3fff /* more fragments, or an offset */
+#define PACKET_DF	0x4000
+#define PACKET_UDP	17
+#define PACKET_CHANNEL	4 /* bytes of a ChannelData header */
+#define PACKET_IP_UDP	(sizeof(struct iphdr) + sizeof(struct udphdr))
+#define PACKET_HEADERS	(sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct udphdr))
 
 enum packet_kind {
 	PACKET_FOREIGN, /* not UDP over IPv4, or too short to say */
@@ -28,9 +29,9 @@ struct packet {
 	struct ethhdr *eth;
 	struct iphdr *ip;
 	struct udphdr *udp;
-	__u16 total; /* IP packet's length, host order */
-	__u16 length; /* UDP length field, host order */
-	__u64 room;   /* bytes from the IP header to the frame's end */
+	/* Host order, set by packet_lengths(): */
+	__u32 total; /* the IP packet's length */
+	__u32 room;  /* bytes from the IP header to the frame's end */
 };
 
 /* RFC 8656: 0x4000 to 0x7fff, which STUN's two zero bits can never be. */
@@ -43,7 +44,7 @@ static __always_inline enum packet_kind packet_parse(void *data, void *end, stru
 {
 	p->eth = data;
 	p->ip = (void *)(p->eth + 1);
-	if ((void *)(p->ip + 1) > end || p->eth->h_proto != bpf_htons(ETH_P_IP) ||
+	if ((void *)(p->ip + 1) > end || *(__be16 *)(data + 12) != bpf_htons(ETH_P_IP) ||
 	    p->ip->version != 4 || p->ip->protocol != PACKET_UDP)
 		return PACKET_FOREIGN;
 	if (p->ip->frag_off & bpf_htons(PACKET_FRAGMENT))
@@ -64,30 +65,19 @@ static __always_inline int packet_lengths(struct packet *p, void *end)
 {
 	p->room = end - (void *)p->ip;
 	p->total = bpf_ntohs(p->ip->tot_len);
-	p->length = bpf_ntohs(p->udp->len);
-	return p->total <= p->room && p->length >= sizeof(struct udphdr) &&
-	       p->total == p->length + sizeof(struct iphdr);
-}
-
-/* The IPv4 header's checksum is right: the kernel would not drop the packet. */
-static __always_inline int packet_header_sound(const struct iphdr *ip)
-{
-	const __u32 *word = (const void *)ip;
-	__u32 sum = 0;
-
-	for (int i = 0; i < 5; i++)
-		sum += csum_u32(word[i]);
-	return csum_fold(sum) == 0xffff;
+	return p->total <= p->room && p->total >= PACKET_IP_UDP &&
+	       p->total == bpf_ntohs(p->udp->len) + sizeof(struct iphdr);
 }
 
 /*
  * A checksum that an incremental update may start from. Not: none (0), and
  * not one that stops at the pseudo header, which is what a local sender's
- * kernel leaves for its network card (CHECKSUM_PARTIAL).
+ * kernel leaves for its network card (CHECKSUM_PARTIAL). PSEUDO is the folded
+ * sum of that header without the length, as it lies.
  */
-static __always_inline int packet_checksum_usable(__u16 check, __u16 pseudo, __u16 length)
+static __always_inline int packet_checksum_usable(const struct packet *p, __u16 pseudo)
 {
-	return check && check != csum_fold(pseudo + bpf_htons(length));
+	return p->udp->check && p->udp->check != csum_fold_once(pseudo + p->udp->len);
 }
 
 #endif

@@ -57,7 +57,7 @@ static __always_inline void seq_unlock(__u32 *sequence)
 }
 
 /* For writers that must get in: readers hold nothing, writers only for a few stores. */
-#define SEQ_TRIES 1024
+#define SEQ_TRIES 256
 static __always_inline int seq_lock(__u32 *sequence)
 {
 	for (int i = 0; i < SEQ_TRIES; i++)

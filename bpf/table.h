@@ -3,9 +3,9 @@
  * The binding table: what observers write, the fast path reads and user space
  * watches. This is the one definition of every struct in the maps.
  *
- * A packet's flow key gives a handle (slot, generation); the slot's record has
- * the keys again, and a sequence lock. A hash element that is reused while it
- * is read can therefore only lead to a record that does not match.
+ * A packet's flow leads to a slot; the slot's record has the flow's key, and a
+ * sequence lock. An index entry that is reused while it is read can therefore
+ * only lead to a record that does not match.
  *
  * Addresses and ports are in network byte order everywhere. An IPv4 address
  * lies in the first four bytes of its 16, the rest is zero.
@@ -17,63 +17,110 @@
 #include <linux/types.h>
 #endif
 
-#define TP_MAGIC 0x54503031 /* "TP01": the layout of this file */
+#define TP_MAGIC	0x54503031 /* "TP01": the layout of this file */
 
-#define TP_SERVERS	  16
-#define TP_BINDINGS	  65536 /* default of --max-bindings */
-#define TP_BINDINGS_MAX	  1048576
-#define TP_EVENTS_BYTES	  (1 << 20)
-#define TP_USER_LENGTH	  128
-#define TP_REALM_LENGTH	  128
+#define TP_SERVERS	16
+#define TP_BINDINGS	65536 /* default of --max-bindings */
+#define TP_BINDINGS_MAX 1048576
+#define TP_EVENTS_BYTES (1 << 20)
+#define TP_USER_LENGTH	128
+#define TP_REALM_LENGTH 128
 
 enum tp_direction { TP_UP, TP_DOWN, TP_DIRECTIONS }; /* client to peer, peer to client */
 
 /* The four ends of a binding; index of tp_binding.port and .address. */
 enum tp_end { TP_CLIENT, TP_SERVER, TP_RELAY, TP_PEER, TP_ENDS };
 
-/* IPv4 flow: channel is 0 for peer to client. */
+/* IPv4 flow, in two words to be compared and hashed at once. */
 struct tp_flow4 {
-	__be32 source;
-	__be32 destination;
-	__be16 source_port;
-	__be16 destination_port;
-	__be16 channel;
-	__u16 zero;
+	__u64 addresses; /* source and destination as they lie in an IPv4 header */
+	__u64 ports;	 /* in its lower half the two as they lie in a UDP header, */
+			 /* in its upper half the channel (__be16); 0: from peer to client */
 };
 
-/* (generation << 32 | slot): what a flow's hash element holds. 0 is no handle. */
+/* (generation << 32 | slot): one life of a slot. 0 is no handle. */
 typedef __u64 tp_handle;
+
+/* A cache line of the flow index; see bpf/index.h. */
+#define TP_BUCKET 8
+struct tp_bucket {
+	__u64 entry[TP_BUCKET];
+} __attribute__((aligned(64)));
+
+/*
+ * One direction, made ready: all that is needed of a binding to relay a packet,
+ * in one cache line. `sequence` is odd while an observer writes. The checksum
+ * terms are one's complement sums of 16-bit words as they lie, folded.
+ */
+struct tp_translation {
+	struct tp_flow4 in; /* the flow that it is for */
+	__u32 sequence;
+	__u32 generation; /* the binding's; 0: no packet is relayed */
+	__u32 epoch;
+	__u32 allocation;
+	__u64 expires;	 /* jiffies */
+	__u64 addresses; /* and so on: what the packet gets */
+	__u32 ports;
+	union {
+		struct {
+			__be16 channel;
+			__u16 owner; /* CPU that counts without locking, from 1; 0: none yet */
+		};
+		__u32 claim; /* both, for who wants to be the owner; at any time */
+	};
+	__u16 server;	 /* index of tp_config.live */
+	__u16 pseudo;	 /* of the datagram as it comes in, without the length */
+	__u16 udp_delta; /* to the UDP checksum, but for payload and padding */
+	__u16 ip_delta;	 /* to the IPv4 header's, but for length, TTL and the flags that were */
+};
 
 /* Where a direction's packets leave. `sequence` is odd while it is written. */
 struct tp_hop {
 	__u32 sequence;
 	__u32 generation; /* tp_config.hop_generation when it was looked up; 0: never */
-	__u32 binding;	  /* generation of the binding it was looked up for */
 	__u32 ifindex;
 	__u16 mtu;
-	__u8 destination[6];
+	__u16 device;	     /* index in `devices`, and TP_HOP_REDIRECT */
+	__u8 destination[6]; /* source follows it as in an Ethernet header */
 	__u8 source[6];
-	__u16 redirect; /* even to the interface that the packet came in by */
+	__u32 binding; /* generation of the binding it was looked up for */
+} __attribute__((aligned(8)));
+
+#define TP_HOP_REDIRECT 0x8000 /* even to the interface that the packet came in by */
+
+/*
+ * What user space found for a pair of addresses, for the next binding between
+ * them: at binding_next_hop()'s place, where another pair may push it out.
+ */
+#define TP_NEXT_HOPS	4096
+struct tp_next_hop {
+	struct tp_hop hop; /* its `binding` is 0 */
+	__be32 source;
+	__be32 destination;
 };
 
-/* One direction: a cache line of its own, for it is written while it is used. */
-struct tp_leg {
-	struct tp_hop hop;
+struct tp_count {
 	__u64 packets;
 	__u64 bytes; /* UDP payload without the channel header */
-	__u64 hop_asked_ns; /* when user space was last asked for the hop */
-	__u64 zero;
+};
+
+struct tp_leg {
+	struct tp_translation translation;
+	/* What is written while it is used has a cache line of its own. */
+	struct tp_hop hop;
+	struct tp_count own;	/* by translation.owner */
+	struct tp_count shared; /* by all other CPUs, with locked additions */
 };
 
 /*
- * One binding, both directions. `sequence` is odd while an observer writes;
- * a record is valid if its generation is the handle's and its epoch its
- * allocation's. The checksum terms are one's complement sums of 16-bit words,
- * folded, ready to be added (RFC 1624).
+ * One binding. `sequence` is odd while an observer writes; observers exclude
+ * each other by it. The record is in use if its generation is odd, and alive if
+ * its epoch is still its allocation's.
  */
 struct tp_binding {
+	struct tp_leg leg[TP_DIRECTIONS];
 	__u32 sequence;
-	__u32 generation; /* odd: in use; raised by commit and by retire */
+	__u32 generation; /* raised by commit and by retire */
 	__u32 allocation;
 	__u32 epoch;
 	__u64 expires_ns; /* CLOCK_MONOTONIC */
@@ -83,13 +130,12 @@ struct tp_binding {
 	__u16 server; /* index of tp_config.live */
 	__u16 zero;
 	__be16 port[TP_ENDS];
-	__u16 pseudo[TP_DIRECTIONS]; /* incoming pseudo header without the length */
-	__u16 delta[TP_DIRECTIONS];  /* to the incoming UDP checksum, but for lengths */
 	__u64 session;
 	__u32 tgid;
 	__u32 zero2;
+	/* When user space was last asked for a hop: generation << 16 | jiffies, 16 bits of each. */
+	__u32 hop_asked[TP_DIRECTIONS];
 	__u8 address[TP_ENDS][16];
-	struct tp_leg leg[TP_DIRECTIONS];
 };
 
 /* Bumping a family's epoch retires every binding of the allocation that is relayed there. */
@@ -139,8 +185,17 @@ struct tp_socket {
 
 struct tp_config {
 	__u32 magic;
-	__u32 hop_generation; /* raised when routes, links, addresses or neighbours change; never 0 */
+	__u32 hop_generation; /* raised when routes, links, addresses, neighbours change; never 0 */
+	__u64 index_secret;   /* see bpf/index.h; the next too */
+	__u32 index_shift;    /* 64 less the number of bits of a bucket's number */
+	__u32 zero;
 	__u32 live[TP_SERVERS]; /* process ids; 0 stops forwarding for that server */
+};
+
+/* What every program needs, at an address that is known when it is loaded: no look-up. */
+struct tp_shared {
+	struct tp_config config;
+	struct tp_port port[65536]; /* by number, host order */
 };
 
 /* How many slots of bindings and of allocations were ever used; may run past the limit. */
@@ -151,10 +206,11 @@ struct tp_taken {
 
 /* An interface that packets may leave by: it runs our program. */
 struct tp_device {
-	__u8 usable;
-	__u8 redirect; /* see tp_hop.redirect */
+	__u16 device; /* see tp_hop.device */
 	__u16 mtu;
 };
+
+#define TP_DEVICES 64
 
 /* Every reason why a packet is passed, or what else is counted; a per-CPU array of u64. */
 enum tp_counter {
@@ -210,8 +266,10 @@ struct tp_notice {
 
 _Static_assert(sizeof(struct tp_flow4) == 16, "tp_flow4 layout");
 _Static_assert(sizeof(struct tp_hop) == 32, "tp_hop layout");
-_Static_assert(sizeof(struct tp_leg) == 64, "tp_leg layout");
-_Static_assert(sizeof(struct tp_binding) == 256, "tp_binding layout");
+_Static_assert(sizeof(struct tp_translation) == 64, "tp_translation layout");
+_Static_assert(sizeof(struct tp_next_hop) == 40, "tp_next_hop layout");
+_Static_assert(sizeof(struct tp_leg) == 128, "tp_leg layout");
+_Static_assert(sizeof(struct tp_binding) == 384, "tp_binding layout");
 _Static_assert(sizeof(struct tp_allocation) == 16 + TP_USER_LENGTH + TP_REALM_LENGTH,
 	       "tp_allocation layout");
 _Static_assert(sizeof(struct tp_session_key) == 16, "tp_session_key layout");

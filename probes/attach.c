@@ -31,8 +31,9 @@ int attach_plan(struct attach *attach, const struct tp_plan *plan, int pid, cons
 	if (bpf_map_update_elem(bpf_map__fd(attach->skeleton->maps.plans), &index, plan, BPF_ANY))
 		return -errno;
 	/* The return probe first: a call that is caught at entry is then caught at return too. */
-	err = plan->flags & TP_PLAN_AT_RETURN ?
-		      attach_probe(attach, index | TP_COOKIE_RETURN, pid, path, offset) : 0;
+	err = plan->flags & TP_PLAN_AT_RETURN
+		      ? attach_probe(attach, index | TP_COOKIE_RETURN, pid, path, offset)
+		      : 0;
 	if (!err)
 		err = attach_probe(attach, index, pid, path, offset);
 	if (err)

@@ -38,9 +38,9 @@ SEC("raw_tp/sched_process_exit")
 int turnpike_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct tp_config *c = table_config();
+	struct tp_config *c = &shared.config;
 
-	if (!c || !tgid)
+	if (!tgid)
 		return 0;
 	for (int i = 0; i < TP_SERVERS; i++) {
 		struct tp_notice n = {.kind = TP_NOTICE_SERVER_GONE, .tgid = tgid};

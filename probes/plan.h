@@ -25,21 +25,21 @@ enum tp_event_kind {
 };
 
 enum tp_field_id {
-	TP_FIELD_SESSION,     /* u64: unique among the server's live sessions */
-	TP_FIELD_CHANNEL,     /* u16, host order */
-	TP_FIELD_CLIENT,      /* sockaddr: client transport address */
-	TP_FIELD_SERVER,      /* sockaddr: server transport address */
-	TP_FIELD_RELAY_V4,    /* sockaddr: relayed transport address, IPv4 */
-	TP_FIELD_RELAY_V6,    /* sockaddr: relayed transport address, IPv6 */
-	TP_FIELD_PEER,	      /* sockaddr: peer transport address */
-	TP_FIELD_EXPIRES,     /* u32: channel's end, seconds of the server's clock */
+	TP_FIELD_SESSION,	     /* u64: unique among the server's live sessions */
+	TP_FIELD_CHANNEL,	     /* u16, host order */
+	TP_FIELD_CLIENT,	     /* sockaddr: client transport address */
+	TP_FIELD_SERVER,	     /* sockaddr: server transport address */
+	TP_FIELD_RELAY_V4,	     /* sockaddr: relayed transport address, IPv4 */
+	TP_FIELD_RELAY_V6,	     /* sockaddr: relayed transport address, IPv6 */
+	TP_FIELD_PEER,		     /* sockaddr: peer transport address */
+	TP_FIELD_EXPIRES,	     /* u32: channel's end, seconds of the server's clock */
 	TP_FIELD_PERMISSION_EXPIRES, /* u32: its permission's end, same clock */
-	TP_FIELD_NOW,	      /* u32: the server's clock, seconds */
-	TP_FIELD_LIMIT,	      /* u64: bandwidth limit in bytes a second, 0 = none */
-	TP_FIELD_USER,	      /* string */
-	TP_FIELD_REALM,	      /* string */
-	TP_FIELD_LOCAL,	      /* sockaddr: a socket's own address */
-	TP_FIELD_REMOTE,      /* sockaddr: a socket's remote address */
+	TP_FIELD_NOW,		     /* u32: the server's clock, seconds */
+	TP_FIELD_LIMIT,		     /* u64: bandwidth limit in bytes a second, 0 = none */
+	TP_FIELD_USER,		     /* string */
+	TP_FIELD_REALM,		     /* string */
+	TP_FIELD_LOCAL,		     /* sockaddr: a socket's own address */
+	TP_FIELD_REMOTE,	     /* sockaddr: a socket's remote address */
 	TP_FIELDS,
 };
 
@@ -54,9 +54,9 @@ enum tp_read {
 };
 
 enum tp_base {
-	TP_BASE_ARG0,	      /* argument registers at the function's entry; */
-	TP_BASE_ARG5 = 5,     /* saved there for plans that run at return */
-	TP_BASE_RETURN = 6,   /* return value, at return only */
+	TP_BASE_ARG0,	    /* argument registers at the function's entry; */
+	TP_BASE_ARG5 = 5,   /* saved there for plans that run at return */
+	TP_BASE_RETURN = 6, /* return value, at return only */
 };
 
 #define TP_PATH_OFFSETS 8

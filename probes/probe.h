@@ -7,8 +7,8 @@
 #include <linux/types.h>
 #endif
 
-#define TP_PLANS 64   /* over all servers */
-#define TP_CALLS 4096 /* probed calls under way, one a thread */
+#define TP_PLANS	 64   /* over all servers */
+#define TP_CALLS	 4096 /* probed calls under way, one a thread */
 
 /* Attach cookie: the plan's index, and whether this is the return probe of it. */
 #define TP_COOKIE_PLAN	 0xffffffffULL

@@ -117,7 +117,7 @@ __noinline int fetch_number(const struct tp_path *path, const struct call *call,
 
 /* An address of a family that is neither IPv4 nor IPv6 counts as absent. */
 __noinline int fetch_sockaddr(const struct tp_path *path, const struct call *call,
-				     struct endpoint *ret)
+			      struct endpoint *ret)
 {
 	struct user_sockaddr sa = {};
 	__u64 address = 0;
@@ -221,7 +221,8 @@ static __always_inline int fetch_expiry(const struct tp_plan *plan, const struct
 	    fetch_number(&plan->field[TP_FIELD_NOW], call, &now) != FETCH_DONE)
 		return FETCH_FAILED;
 	if (fetch_number(&plan->field[TP_FIELD_PERMISSION_EXPIRES], call, &permission) ==
-		    FETCH_DONE && permission < expires)
+		    FETCH_DONE &&
+	    permission < expires)
 		expires = permission;
 	*ret = bpf_ktime_get_ns() + (expires > now ? expires - now : 0) * 1000000000ULL;
 	return FETCH_DONE;
@@ -238,12 +239,12 @@ static __noinline int fetch_commit(const struct tp_plan *plan, const struct call
 		return FETCH_FAILED;
 	c->channel = bpf_htons(channel);
 	if (fetch_sockaddr(&plan->field[TP_FIELD_PEER], call, &c->end[TP_PEER]) != FETCH_DONE ||
-	    fetch_sockaddr(&plan->field[TP_FIELD_CLIENT], call, &c->end[TP_CLIENT]) !=
-		    FETCH_DONE ||
+	    fetch_sockaddr(&plan->field[TP_FIELD_CLIENT], call, &c->end[TP_CLIENT]) != FETCH_DONE ||
 	    fetch_sockaddr(&plan->field[TP_FIELD_SERVER], call, &c->end[TP_SERVER]) != FETCH_DONE)
 		return FETCH_FAILED;
 	if (c->end[TP_PEER].family == AF_INET &&
-	    fetch_sockaddr(&plan->field[TP_FIELD_RELAY_V4], call, &c->end[TP_RELAY]) == FETCH_FAILED)
+	    fetch_sockaddr(&plan->field[TP_FIELD_RELAY_V4], call, &c->end[TP_RELAY]) ==
+		    FETCH_FAILED)
 		return FETCH_FAILED;
 	return FETCH_DONE;
 }

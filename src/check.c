@@ -49,7 +49,8 @@ static void check_kernel(struct check *check)
 	else
 		check_say(check, MISSING, "kernel", "%s; 5.15 or later is needed", name.release);
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		check_say(check, MISSING, "BTF", "no /sys/kernel/btf/vmlinux; a kernel with "
+		check_say(check, MISSING, "BTF",
+			  "no /sys/kernel/btf/vmlinux; a kernel with "
 			  "CONFIG_DEBUG_INFO_BTF is needed");
 	else
 		check_say(check, READY, "BTF", "/sys/kernel/btf/vmlinux");
@@ -66,7 +67,8 @@ static void check_programs(struct check *check)
 	}
 	err = engine_load(&engine, 16);
 	if (err)
-		check_say(check, MISSING, "BPF", "the programs can't be loaded: %s", strerror(-err));
+		check_say(check, MISSING, "BPF", "the programs can't be loaded: %s",
+			  strerror(-err));
 	else
 		check_say(check, READY, "BPF", "the programs load");
 	engine_free(&engine);
@@ -103,8 +105,9 @@ static void check_network(struct check *check, const struct server *server)
 	for (uint32_t i = 1; netlink && i < 4096; i++) {
 		if (netlink_link(netlink, i, &link) || !link.up || link.loopback)
 			continue;
-		check_say(check, link.ethernet ? READY : WARN, "interface", "%s, MTU %u%s", link.name,
-			  link.mtu, link.ethernet ? "" : "; no Ethernet: left to the server");
+		check_say(check, link.ethernet ? READY : WARN, "interface", "%s, MTU %u%s",
+			  link.name, link.mtu,
+			  link.ethernet ? "" : "; no Ethernet: left to the server");
 	}
 	netlink_close(netlink);
 }

@@ -3,12 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
+#include <sys/random.h>
 #include <unistd.h>
-#include <linux/magic.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "bpf/fastpath.skel.h"
@@ -16,9 +14,6 @@
 #include "probes/kernel.skel.h"
 #include "probes/uprobe.skel.h"
 #include "src/engine.h"
-
-#define ENGINE_BPFFS "/sys/fs/bpf"
-#define ENGINE_PINS  ENGINE_BPFFS "/turnpike"
 
 static size_t map_bytes(const struct bpf_map *map)
 {
@@ -30,8 +25,8 @@ static size_t map_bytes(const struct bpf_map *map)
 
 static void *engine_mmap(const struct bpf_map *map)
 {
-	void *memory = mmap(NULL, map_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED,
-			    bpf_map__fd(map), 0);
+	void *memory =
+		mmap(NULL, map_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -42,20 +37,56 @@ static void engine_munmap(const struct bpf_map *map, void *memory)
 		munmap(memory, map_bytes(map));
 }
 
+/* libbpf's name for it begins with the object's. */
+static bool map_is_bss(const struct bpf_map *map)
+{
+	const char *dot = strchr(bpf_map__name(map), '.');
+
+	return bpf_map__is_internal(map) && dot && !strcmp(dot, ".bss");
+}
+
 /* Every map of OBJECT that the observers' object has too is the same map. */
 static int engine_share(struct engine *engine, struct bpf_object *object)
 {
 	struct bpf_map *map, *own;
 	int err;
 
-	bpf_object__for_each_map(map, object) {
-		own = bpf_object__find_map_by_name(engine->uprobe->obj, bpf_map__name(map));
-		if (!own || bpf_map__is_internal(map))
+	bpf_object__for_each_map(map, object)
+	{
+		own = map_is_bss(map) ? engine->uprobe->maps.bss
+				      : bpf_object__find_map_by_name(engine->uprobe->obj,
+								     bpf_map__name(map));
+		if (!own || (bpf_map__is_internal(map) && !map_is_bss(map)))
 			continue;
 		err = bpf_map__reuse_fd(map, bpf_map__fd(own));
 		if (err)
 			return err;
 	}
+	return 0;
+}
+
+/* Two flows a binding, a quarter of the entries in use at most. */
+static __u32 engine_buckets(const struct engine *engine)
+{
+	__u32 buckets = 1;
+
+	while (buckets * TP_BUCKET < 8 * engine->max_bindings)
+		buckets *= 2;
+	return buckets;
+}
+
+/* Before anything is attached. */
+static int engine_configure(struct engine *engine)
+{
+	struct tp_config *config = engine->config;
+
+	config->magic = TP_MAGIC;
+	config->hop_generation = 1;
+	config->index_shift = 64 - __builtin_ctz(engine_buckets(engine));
+	if (getrandom(&config->index_secret, sizeof(config->index_secret), 0) !=
+	    sizeof(config->index_secret))
+		return -errno;
+	config->index_secret |= 1;
 	return 0;
 }
 
@@ -65,11 +96,12 @@ static int engine_size(struct engine *engine)
 		struct bpf_map *map;
 		__u32 times;
 	} sizes[] = {
-		{engine->uprobe->maps.bindings, 1},	     {engine->uprobe->maps.epochs, 1},
-		{engine->uprobe->maps.allocations, 1},	     {engine->uprobe->maps.flows4, 2},
-		{engine->uprobe->maps.sessions, 2},	     {engine->uprobe->maps.sockets, 3},
-		{engine->uprobe->maps.free_bindings, 1},     {engine->uprobe->maps.free_allocations, 1},
+		{engine->uprobe->maps.bindings, 1},	    {engine->uprobe->maps.epochs, 1},
+		{engine->uprobe->maps.allocations, 1},	    {engine->uprobe->maps.sessions, 2},
+		{engine->uprobe->maps.sockets, 3},	    {engine->uprobe->maps.free_bindings, 1},
+		{engine->uprobe->maps.free_allocations, 1},
 	};
+	struct timespec tick;
 	int err;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -78,7 +110,11 @@ static int engine_size(struct engine *engine)
 			return err;
 	}
 	engine->uprobe->rodata->max_bindings = engine->max_bindings;
-	return 0;
+	/* The coarse clocks advance with the jiffies. */
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick))
+		return -errno;
+	engine->uprobe->rodata->tick_ns = tick.tv_nsec;
+	return bpf_map__set_max_entries(engine->uprobe->maps.flows, engine_buckets(engine));
 }
 
 static int engine_load_observers(struct engine *engine)
@@ -93,13 +129,14 @@ static int engine_load_observers(struct engine *engine)
 		err = uprobe_bpf__load(engine->uprobe);
 	if (err)
 		return err;
-	engine->config = engine_mmap(engine->uprobe->maps.config);
+	engine->config = &engine->uprobe->bss->shared.config;
 	engine->bindings = engine_mmap(engine->uprobe->maps.bindings);
 	engine->allocations = engine_mmap(engine->uprobe->maps.allocations);
 	engine->stats = engine_mmap(engine->uprobe->maps.probe_stats);
-	if (!engine->config || !engine->bindings || !engine->allocations || !engine->stats)
+	engine->flows = engine_mmap(engine->uprobe->maps.flows);
+	if (!engine->flows || !engine->bindings || !engine->allocations || !engine->stats)
 		return -ENOMEM;
-	return 0;
+	return engine_configure(engine);
 }
 
 int engine_load(struct engine *engine, __u32 max_bindings)
@@ -120,12 +157,14 @@ int engine_load(struct engine *engine, __u32 max_bindings)
 		err = engine_share(engine, engine->kernel->obj);
 	if (!err)
 		err = fastpath_bpf__load(engine->fastpath);
+	if (!err) {
+		engine->next_hops = engine_mmap(engine->fastpath->maps.next_hops);
+		err = engine->next_hops ? 0 : -ENOMEM;
+	}
 	if (!err)
 		err = kernel_bpf__load(engine->kernel);
 	if (err)
 		goto fail;
-	engine->config->hop_generation = 1;
-	engine->config->magic = TP_MAGIC;
 	return 0;
 fail:
 	engine_free(engine);
@@ -134,66 +173,18 @@ fail:
 
 void engine_free(struct engine *engine)
 {
-	struct bpf_map *map;
-
-	if (engine->pin_dir[0]) {
-		bpf_object__for_each_map(map, engine->uprobe->obj)
-			if (bpf_map__is_pinned(map))
-				bpf_map__unpin(map, NULL);
-		rmdir(engine->pin_dir);
-		rmdir(ENGINE_PINS);
-	}
 	if (engine->uprobe) {
-		engine_munmap(engine->uprobe->maps.config, engine->config);
 		engine_munmap(engine->uprobe->maps.bindings, engine->bindings);
+		engine_munmap(engine->uprobe->maps.flows, engine->flows);
 		engine_munmap(engine->uprobe->maps.allocations, engine->allocations);
 		engine_munmap(engine->uprobe->maps.probe_stats, engine->stats);
 	}
+	if (engine->fastpath)
+		engine_munmap(engine->fastpath->maps.next_hops, engine->next_hops);
 	fastpath_bpf__destroy(engine->fastpath);
 	kernel_bpf__destroy(engine->kernel);
 	uprobe_bpf__destroy(engine->uprobe);
 	memset(engine, 0, sizeof(*engine));
-}
-
-static int engine_bpffs(void)
-{
-	struct statfs fs;
-
-	if (statfs(ENGINE_BPFFS, &fs))
-		return -errno;
-	if (fs.f_type == BPF_FS_MAGIC)
-		return 0;
-	return mount("bpf", ENGINE_BPFFS, "bpf", 0, "mode=0700") ? -errno : 0;
-}
-
-int engine_pin(struct engine *engine, const char *name)
-{
-	struct bpf_map *map;
-	char path[128];
-	int err;
-
-	err = engine_bpffs();
-	if (err)
-		return err;
-	if (mkdir(ENGINE_PINS, 0700) && errno != EEXIST)
-		return -errno;
-	snprintf(engine->pin_dir, sizeof(engine->pin_dir), ENGINE_PINS "/%s", name);
-	if (mkdir(engine->pin_dir, 0700) && errno != EEXIST)
-		goto fail;
-	bpf_object__for_each_map(map, engine->uprobe->obj) {
-		if (bpf_map__is_internal(map))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", engine->pin_dir, bpf_map__name(map));
-		unlink(path); /* left by a run that was killed */
-		err = bpf_map__pin(map, path);
-		if (err)
-			return err;
-	}
-	return 0;
-fail:
-	err = -errno;
-	engine->pin_dir[0] = 0;
-	return err;
 }
 
 int engine_watch_exit(struct engine *engine)
@@ -245,7 +236,6 @@ __u64 engine_memory(const struct engine *engine)
 	struct bpf_map *map;
 	__u64 sum = 0;
 
-	bpf_object__for_each_map(map, engine->uprobe->obj)
-		sum += map_bytes(map);
+	bpf_object__for_each_map(map, engine->uprobe->obj) sum += map_bytes(map);
 	return sum;
 }

@@ -16,18 +16,16 @@ struct engine {
 	/* Maps in memory; valid from engine_load() to engine_free(). */
 	struct tp_config *config;
 	struct tp_binding *bindings;
+	struct tp_bucket *flows;
+	struct tp_next_hop *next_hops;
 	struct tp_allocation *allocations;
 	struct tp_probe_stats *stats;
-	char pin_dir[64]; /* "" if nothing is pinned */
 };
 
 /* Loads all programs, sharing the maps; attaches nothing. Says nothing on failure. */
 int engine_load(struct engine *engine, __u32 max_bindings);
-/* Takes everything down; pins too. Accepts a zeroed engine. */
+/* Takes everything down. Accepts a zeroed engine. */
 void engine_free(struct engine *engine);
-
-/* Pins the maps for bpftool under /sys/fs/bpf/turnpike/NAME, replacing what a killed run left. */
-int engine_pin(struct engine *engine, const char *name);
 
 /* Attaches what watches the kernel: the exit of servers in config->live. */
 int engine_watch_exit(struct engine *engine);

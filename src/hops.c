@@ -5,6 +5,7 @@
 #include "src/engine.h"
 #include "src/hops.h"
 #include "src/interfaces.h"
+#include "src/log.h"
 #include "src/netlink.h"
 
 static uint32_t hop_address(const struct tp_binding *b, int end)
@@ -15,40 +16,61 @@ static uint32_t hop_address(const struct tp_binding *b, int end)
 	return address;
 }
 
-int hops_resolve(struct engine *engine, struct netlink *netlink,
-		 struct interfaces *interfaces, tp_handle handle, __u32 direction)
+static int hop_find(struct netlink *netlink, struct interfaces *interfaces, uint32_t source,
+		    uint32_t destination, struct tp_hop *hop)
 {
-	__u32 slot = handle_slot(handle), generation = READ_ONCE(engine->config->hop_generation);
-	struct tp_hop hop = {.generation = generation, .binding = handle_generation(handle)};
-	int source = direction == TP_UP ? TP_RELAY : TP_SERVER;
-	int destination = direction == TP_UP ? TP_PEER : TP_CLIENT;
 	struct netlink_route route;
 	struct netlink_link link;
-	struct tp_binding b;
 	char why[256];
 	int err;
 
-	if (!engine_binding(engine, slot, &b) || b.generation != hop.binding)
-		return -ESTALE;
-	err = netlink_route(netlink, hop_address(&b, source), hop_address(&b, destination), 0,
-			    &route);
+	err = netlink_route(netlink, source, destination, 0, &route);
 	if (err)
 		return err;
 	if (route.local || netlink_link(netlink, route.ifindex, &link) || link.loopback)
 		return -ENETUNREACH;
-	err = interfaces->fixed ? 1 : interfaces_attach(interfaces, route.ifindex, why, sizeof(why));
+	err = interfaces->fixed ? 0
+				: interfaces_attach(interfaces, route.ifindex, why, sizeof(why));
 	if (err < 0)
 		return err;
-	err = netlink_neighbour(netlink, route.ifindex, route.next, hop.destination);
+	err = netlink_neighbour(netlink, route.ifindex, route.next, hop->destination);
 	if (err)
 		return err;
 	if (!interfaces_is_attached(interfaces, route.ifindex))
 		return -ENETUNREACH;
-	hop.ifindex = route.ifindex;
-	hop.redirect = link.veth;
-	hop.mtu = route.mtu && route.mtu < link.mtu ? route.mtu : link.mtu;
-	memcpy(hop.source, link.mac, sizeof(hop.source));
-	hop_write(&engine->bindings[slot].leg[direction & 1].hop, &hop);
+	hop->device = interfaces_device(interfaces, route.ifindex);
+	hop->ifindex = route.ifindex;
+	hop->mtu = route.mtu && route.mtu < link.mtu ? route.mtu : link.mtu;
+	memcpy(hop->source, link.mac, sizeof(hop->source));
+	return 0;
+}
+
+int hops_resolve(struct engine *engine, struct netlink *netlink, struct interfaces *interfaces,
+		 tp_handle handle, __u32 direction)
+{
+	struct tp_hop hop = {.generation = READ_ONCE(engine->config->hop_generation)};
+	uint32_t source, destination;
+	struct tp_next_hop *known;
+	struct tp_binding b;
+	int err;
+
+	if (!engine_binding(engine, handle_slot(handle), &b) ||
+	    b.generation != handle_generation(handle))
+		return -ESTALE;
+	source = hop_address(&b, direction == TP_UP ? TP_RELAY : TP_SERVER);
+	destination = hop_address(&b, direction == TP_UP ? TP_PEER : TP_CLIENT);
+	known = &engine->next_hops[binding_next_hop(source, destination)];
+	if (known->source == source && known->destination == destination &&
+	    known->hop.generation == hop.generation)
+		return 0;
+	err = hop_find(netlink, interfaces, source, destination, &hop);
+	if (err)
+		return err;
+	/* It is no pair's while it is changed; only this thread writes. */
+	WRITE_ONCE(known->hop.generation, 0);
+	known->source = source;
+	known->destination = destination;
+	hop_write(&known->hop, &hop);
 	return 0;
 }
 
@@ -57,4 +79,5 @@ void hops_invalidate(struct engine *engine)
 	__u32 next = READ_ONCE(engine->config->hop_generation) + 1;
 
 	WRITE_ONCE(engine->config->hop_generation, next ? next : 1);
+	log_debug("routes, links or neighbours have changed: next hops are looked up again");
 }

@@ -21,13 +21,29 @@ bool interfaces_is_attached(const struct interfaces *interfaces, uint32_t ifinde
 	return false;
 }
 
-/* Packets may leave by it from now on. */
-static int interfaces_usable(struct interfaces *interfaces, const struct netlink_link *link)
+uint16_t interfaces_device(const struct interfaces *interfaces, uint32_t ifindex)
 {
-	struct tp_device device = {.usable = 1, .redirect = link->veth, .mtu = link->mtu};
-	int fd = bpf_map__fd(interfaces->engine->fastpath->maps.devices);
+	for (size_t i = 0; i < interfaces->count; i++)
+		if (interfaces->at[i].ifindex == ifindex)
+			return interfaces->at[i].device;
+	return 0;
+}
 
-	return bpf_map_update_elem(fd, &link->ifindex, &device, BPF_ANY) ? -errno : 0;
+/* Packets may leave by it from now on. */
+static int interfaces_usable(struct interfaces *interfaces, struct interface *at,
+			     const struct netlink_link *link)
+{
+	const struct bpf_map *devices = interfaces->engine->fastpath->maps.devices;
+	const struct bpf_map *device_of = interfaces->engine->fastpath->maps.device_of;
+	uint32_t index = at - interfaces->at;
+	struct tp_device device = {.mtu = link->mtu};
+
+	at->device = index | (link->veth ? TP_HOP_REDIRECT : 0);
+	device.device = at->device;
+	if (bpf_map_update_elem(bpf_map__fd(devices), &index, &at->ifindex, BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(device_of), &at->ifindex, &device, BPF_ANY))
+		return -errno;
+	return 0;
 }
 
 /* Name and id of the program that holds the interface. */
@@ -96,23 +112,25 @@ int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why
 	}
 	if (interfaces_is_held(ifindex)) {
 		interfaces_describe_holder(ifindex, holder, sizeof(holder));
-		snprintf(why, size, "interface %s is held by %s; detach that (`ip link set dev %s "
+		snprintf(why, size,
+			 "interface %s is held by %s; detach that (`ip link set dev %s "
 			 "xdp off`) or leave the interface out with --interface",
 			 link.name, holder, link.name);
 		return -EBUSY;
 	}
 	err = interfaces_link(interfaces, ifindex, &at->hook);
 	if (err < 0) {
-		snprintf(why, size, "interface %s: can't attach XDP: %s; try --hook xdp-generic, "
-			 "or a smaller MTU", link.name, strerror(-err));
+		snprintf(why, size,
+			 "interface %s: can't attach XDP: %s; try --hook xdp-generic, "
+			 "or a smaller MTU",
+			 link.name, strerror(-err));
 		return err;
 	}
 	at->link = err;
 	at->ifindex = ifindex;
 	memcpy(at->name, link.name, sizeof(at->name));
 	interfaces->count++;
-	log_info("interface %s: %s", at->name, at->hook);
-	return interfaces_usable(interfaces, &link);
+	return interfaces_usable(interfaces, at, &link);
 }
 
 struct cover {
@@ -161,8 +179,10 @@ int interfaces_named(struct interfaces *interfaces, const char *names, char *why
 	while (!err && (name = strsep(&next, ","))) {
 		ifindex = if_nametoindex(name);
 		if (!ifindex) {
-			snprintf(why, size, "no interface `%s` in the server's network namespace; "
-				 "`ip link` there lists them", name);
+			snprintf(why, size,
+				 "no interface `%s` in the server's network namespace; "
+				 "`ip link` there lists them",
+				 name);
 			err = -ENODEV;
 			break;
 		}

@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <net/if.h>
+#include "bpf/table.h"
 
-#define INTERFACES 64
+#define INTERFACES TP_DEVICES
 
 struct engine;
 struct netlink;
@@ -17,6 +18,7 @@ struct interface {
 	uint32_t ifindex;
 	char name[IFNAMSIZ];
 	const char *hook; /* "xdp" or "xdp-generic" */
+	uint16_t device;  /* tp_hop.device */
 	int link;	  /* BPF link: closing it detaches */
 };
 
@@ -41,6 +43,9 @@ int interfaces_cover(struct interfaces *interfaces, uint32_t address, char *why,
 
 /* From --interface: comma-separated names. */
 int interfaces_named(struct interfaces *interfaces, const char *names, char *why, size_t size);
+
+/* tp_hop.device of an attached interface. */
+uint16_t interfaces_device(const struct interfaces *interfaces, uint32_t ifindex);
 
 bool interfaces_is_attached(const struct interfaces *interfaces, uint32_t ifindex);
 

@@ -20,7 +20,8 @@ static const struct command {
 static void usage(FILE *out)
 {
 	fputs("Usage: turnpike COMMAND [OPTION...]\n\n"
-	      "Relays a running TURN server's channel data in the kernel.\n\nCommands:\n", out);
+	      "Relays a running TURN server's channel data in the kernel.\n\nCommands:\n",
+	      out);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].help);
 	fputs("\n`turnpike COMMAND --help` lists a command's options.\n", out);

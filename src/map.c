@@ -75,7 +75,8 @@ static int map_write(const struct map *map)
 
 	if (!*symbols->build_id) {
 		log_error("%s has no build-id, by which its map would be found; link it with "
-			  "--build-id", map->target.path);
+			  "--build-id",
+			  map->target.path);
 		return -ENODATA;
 	}
 	for (unsigned int i = 0; i < symbols->events; i++)

@@ -11,7 +11,8 @@
 #include <libmnl/libmnl.h>
 #include "src/netlink.h"
 
-#define NEIGHBOURS 1024 /* of which changes are told from mere refreshes; more: every event counts */
+#define NEIGHBOURS                                                                                 \
+	1024 /* of which changes are told from mere refreshes; more: every event counts */
 
 struct neighbour {
 	uint32_t ifindex, address;
@@ -113,9 +114,9 @@ static bool link_is_veth(const struct nlattr *nest)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each_nested(attr, nest)
-		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
-			return !strcmp(mnl_attr_get_str(attr), "veth");
+	mnl_attr_for_each_nested(
+		attr, nest) if (mnl_attr_get_type(attr) ==
+				IFLA_INFO_KIND) return !strcmp(mnl_attr_get_str(attr), "veth");
 	return false;
 }
 
@@ -129,7 +130,8 @@ static int link_found(const struct nlmsghdr *header, void *data)
 	link->up = info->ifi_flags & IFF_UP;
 	link->loopback = info->ifi_flags & IFF_LOOPBACK;
 	link->ethernet = info->ifi_type == ARPHRD_ETHER;
-	mnl_attr_for_each(attr, header, sizeof(*info)) {
+	mnl_attr_for_each(attr, header, sizeof(*info))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case IFLA_IFNAME:
 			strncpy(link->name, mnl_attr_get_str(attr), sizeof(link->name) - 1);
@@ -139,8 +141,8 @@ static int link_found(const struct nlmsghdr *header, void *data)
 				memcpy(link->mac, mnl_attr_get_payload(attr), sizeof(link->mac));
 			break;
 		case IFLA_MTU:
-			link->mtu = mnl_attr_get_u32(attr) > UINT16_MAX ? UINT16_MAX :
-									  mnl_attr_get_u32(attr);
+			link->mtu = mnl_attr_get_u32(attr) > UINT16_MAX ? UINT16_MAX
+									: mnl_attr_get_u32(attr);
 			break;
 		case IFLA_LINKINFO:
 			link->veth = link_is_veth(attr);
@@ -172,9 +174,9 @@ static int address_found(const struct nlmsghdr *header, void *data)
 	struct address_walk *walk = data;
 	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, header, sizeof(*info))
-		if (mnl_attr_get_type(attr) == IFA_LOCAL && info->ifa_family == AF_INET)
-			walk->each(info->ifa_index, mnl_attr_get_u32(attr), walk->data);
+	mnl_attr_for_each(attr, header, sizeof(*info)) if (mnl_attr_get_type(attr) == IFA_LOCAL &&
+							   info->ifa_family == AF_INET)
+		walk->each(info->ifa_index, mnl_attr_get_u32(attr), walk->data);
 	return MNL_CB_OK;
 }
 
@@ -197,7 +199,8 @@ static int route_found(const struct nlmsghdr *header, void *data)
 	const struct nlattr *attr, *metric;
 
 	route->local = info->rtm_type != RTN_UNICAST;
-	mnl_attr_for_each(attr, header, sizeof(*info)) {
+	mnl_attr_for_each(attr, header, sizeof(*info))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case RTA_OIF:
 			route->ifindex = mnl_attr_get_u32(attr);
@@ -209,9 +212,9 @@ static int route_found(const struct nlmsghdr *header, void *data)
 			route->local = true;
 			break;
 		case RTA_METRICS:
-			mnl_attr_for_each_nested(metric, attr)
-				if (mnl_attr_get_type(metric) == RTAX_MTU)
-					route->mtu = mnl_attr_get_u32(metric);
+			mnl_attr_for_each_nested(metric,
+						 attr) if (mnl_attr_get_type(metric) == RTAX_MTU)
+				route->mtu = mnl_attr_get_u32(metric);
 			break;
 		}
 	}
@@ -246,7 +249,8 @@ static bool neighbour_parse(const struct nlmsghdr *header, struct neighbour *ret
 	ret->ifindex = info->ndm_ifindex;
 	if (info->ndm_family != AF_INET)
 		return false;
-	mnl_attr_for_each(attr, header, sizeof(*info)) {
+	mnl_attr_for_each(attr, header, sizeof(*info))
+	{
 		if (mnl_attr_get_type(attr) == NDA_DST)
 			ret->address = mnl_attr_get_u32(attr);
 		if (mnl_attr_get_type(attr) == NDA_LLADDR && mnl_attr_get_payload_len(attr) == 6) {
@@ -270,7 +274,7 @@ static bool neighbour_learn(struct netlink *netlink, const struct neighbour *n, 
 
 		if (known->ifindex != n->ifindex || known->address != n->address)
 			continue;
-		if (!memcmp(known, now, sizeof(*now)))
+		if (!memcmp(known->mac, now->mac, sizeof(now->mac)))
 			return false;
 		*known = *now;
 		return true;
@@ -298,8 +302,8 @@ static int neighbour_found(const struct nlmsghdr *header, void *data)
 static void neighbour_use(struct netlink *netlink, uint32_t ifindex, uint32_t address)
 {
 	char buffer[MNL_NLMSG_HDRLEN + 128];
-	struct nlmsghdr *header = netlink_request(buffer, RTM_NEWNEIGH,
-						  NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK);
+	struct nlmsghdr *header =
+		netlink_request(buffer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK);
 	struct ndmsg *info = mnl_nlmsg_put_extra_header(header, sizeof(*info));
 
 	info->ndm_family = AF_INET;
@@ -309,8 +313,7 @@ static void neighbour_use(struct netlink *netlink, uint32_t ifindex, uint32_t ad
 	netlink_talk(netlink, header, NULL, NULL);
 }
 
-int netlink_neighbour(struct netlink *netlink, uint32_t ifindex, uint32_t address,
-		      uint8_t *ret_mac)
+int netlink_neighbour(struct netlink *netlink, uint32_t ifindex, uint32_t address, uint8_t *ret_mac)
 {
 	char buffer[MNL_NLMSG_HDRLEN + 128];
 	struct nlmsghdr *header = netlink_request(buffer, RTM_GETNEIGH, 0);

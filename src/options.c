@@ -19,18 +19,60 @@ error_t options_error(const char *format, ...)
 	return OPTIONS_SAID;
 }
 
+/* argp's own --help is silent where argp's own error messages are. */
+#define OPTION_HELP 'h'
+static const struct argp_option options_help[] = {
+	{"help", OPTION_HELP, NULL, 0, "this text", -1},
+	{},
+};
+
+/* Around a command's own parser: remembers where it stopped. */
+struct options {
+	const struct argp *argp;
+	void *input;
+	int next; /* index of the argument after the one that was refused */
+};
+
+static error_t options_watch(int key, char *argument, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	(void)argument;
+	if (key == ARGP_KEY_INIT)
+		state->child_inputs[0] = options->input;
+	if (key == ARGP_KEY_ERROR)
+		options->next = state->next;
+	if (key == OPTION_HELP) {
+		argp_help(options->argp, stdout, ARGP_HELP_STD_HELP, state->name);
+		exit(EXIT_SUCCESS);
+	}
+	return key == ARGP_KEY_INIT ? 0 : ARGP_ERR_UNKNOWN;
+}
+
 bool options_parse(const struct argp *argp, int argc, char **argv, void *input)
 {
+	struct argp inner = *argp;
+	const struct argp_child children[] = {{.argp = &inner}, {}};
+	const struct argp outer = {
+		.options = options_help,
+		.parser = options_watch,
+		.args_doc = argp->args_doc,
+		.doc = argp->doc,
+		.children = children,
+	};
+	struct options options = {.argp = &outer, .input = input};
 	char name[64];
-	int index = 0;
 	error_t err;
 
+	inner.doc = inner.args_doc = NULL;
 	snprintf(name, sizeof(name), "turnpike %s", argv[0]);
 	argv[0] = name; /* in --help */
-	err = argp_parse(argp, argc, argv, ARGP_NO_ERRS, &index, input);
+	err = argp_parse(&outer, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &options);
 	if (err && err != OPTIONS_SAID)
-		log_error("unknown option, or one without its value: `%s`; `%s --help` lists the options",
-			  index > 0 && index <= argc ? argv[index - 1] : "", name);
+		log_error("unknown option, or one without its value: `%s`; `%s --help` lists the "
+			  "options",
+			  options.next > 1 && options.next <= argc ? argv[options.next - 1] : "?",
+			  name);
 	return !err;
 }
 
@@ -49,6 +91,6 @@ error_t options_directory(const char *name, const char *path)
 {
 	int err = paths_check(path);
 
-	return err ? options_error("%s: can't read the folder %s: %s", name, path, strerror(-err)) :
-		     0;
+	return err ? options_error("%s: can't read the folder %s: %s", name, path, strerror(-err))
+		   : 0;
 }

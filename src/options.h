@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #define OPTIONS_PID_MAX (1 << 22) /* PID_MAX_LIMIT, include/linux/threads.h */
-#define OPTIONS_SAID E2BIG /* what is wrong was said; argp itself returns EINVAL or ENOMEM */
+#define OPTIONS_SAID	ECANCELED /* what is wrong was said; argp has other errors of its own */
 
 /* Parses; false after one line on stderr if an option is wrong (then: EXIT_USAGE). */
 bool options_parse(const struct argp *argp, int argc, char **argv, void *input);

@@ -25,7 +25,8 @@ static void path_text(const struct tp_path *path, char *ret, size_t size)
 	else
 		used = snprintf(ret, size, "arg%u", path->base);
 	for (unsigned int i = 0; i < path->count && used < size; i++)
-		used += snprintf(ret + used, size - used, "%s %+d", i ? " ->" : "", path->offset[i]);
+		used += snprintf(ret + used, size - used, "%s %+d", i ? " ->" : "",
+				 path->offset[i]);
 }
 
 static void print_path(const char *name, const char *expression, const struct tp_path *path)
@@ -59,9 +60,9 @@ static void print_event(const struct symbols_event *event)
 	const char *line, *end;
 
 	printf("\n%s: %s\n", symbols_event_name(event->kind),
-	       event->probes     ? "uprobe" :
-	       event->required   ? "NOT OBSERVABLE, and required" :
-				   "not observable");
+	       event->probes	 ? "uprobe"
+	       : event->required ? "NOT OBSERVABLE, and required"
+				 : "not observable");
 	for (unsigned int i = 0; i < event->probes; i++)
 		print_probe(&event->probe[i]);
 	for (line = event->why; *line; line = *end ? end + 1 : end) {
@@ -77,8 +78,8 @@ static void print_text(const struct target *target)
 	const struct symbols *symbols = target->symbols;
 
 	printf("%s, build-id %s\n%s, symbols by %s: %s\n", image_path(target->image),
-	       *symbols->build_id ? symbols->build_id : "(none)", symbols->server,
-	       symbols->origin, symbols->origin_path);
+	       *symbols->build_id ? symbols->build_id : "(none)", symbols->server, symbols->origin,
+	       symbols->origin_path);
 	if (*symbols->made_from)
 		printf("compiled by %s\n", symbols->made_from);
 	for (unsigned int i = 0; i < symbols->events; i++)
@@ -107,8 +108,7 @@ static cJSON *json_probe(const struct symbols_probe *probe)
 	char text[64];
 
 	cJSON_AddStringToObject(json, "function", probe->function);
-	cJSON_AddStringToObject(json, "at",
-				plan->flags & TP_PLAN_AT_RETURN ? "return" : "entry");
+	cJSON_AddStringToObject(json, "at", plan->flags & TP_PLAN_AT_RETURN ? "return" : "entry");
 	cJSON_AddNumberToObject(json, "address", probe->address);
 	cJSON_AddNumberToObject(json, "offset", probe->offset);
 	fields = cJSON_AddObjectToObject(json, "fields");
@@ -210,7 +210,8 @@ static error_t resolve_parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!target->path == !target->pid)
-			return options_error("which program? give its path, or --pid N, one of them");
+			return options_error(
+				"which program? give its path, or --pid N, one of them");
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;

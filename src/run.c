@@ -10,8 +10,16 @@
 #include "src/options.h"
 #include "src/supervise.h"
 
-enum { OPTION_PID = 'p', OPTION_INTERFACE = 'i', OPTION_VERBOSE = 'v',
-       OPTION_MODE = 256, OPTION_HOOK, OPTION_MAX_BINDINGS, OPTION_SYMBOLS, OPTION_PROFILES };
+enum {
+	OPTION_PID = 'p',
+	OPTION_INTERFACE = 'i',
+	OPTION_VERBOSE = 'v',
+	OPTION_MODE = 256,
+	OPTION_HOOK,
+	OPTION_MAX_BINDINGS,
+	OPTION_SYMBOLS,
+	OPTION_PROFILES
+};
 
 static const struct argp_option run_options[] = {
 	{"pid", OPTION_PID, "N", 0, "the server's process id", 0},
@@ -41,7 +49,8 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case OPTION_MODE:
 		if (!strcmp(argument, "snoop"))
-			return options_error("--mode: snooping isn't there yet; use auto or uprobe");
+			return options_error(
+				"--mode: snooping isn't there yet; use auto or uprobe");
 		if (strcmp(argument, "auto") && strcmp(argument, "uprobe"))
 			return options_error("--mode: `%s` is not auto or uprobe", argument);
 		return 0;
@@ -65,8 +74,9 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 		log_set_level(LOG_DEBUG);
 		return 0;
 	case ARGP_KEY_ARG:
-		return options_error("unexpected argument `%s`; `turnpike run --help` lists the options",
-				     argument);
+		return options_error(
+			"unexpected argument `%s`; `turnpike run --help` lists the options",
+			argument);
 	case ARGP_KEY_END:
 		if (!options->pid)
 			return options_error("which server? give --pid N, as in "

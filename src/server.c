@@ -58,8 +58,10 @@ int server_open(pid_t pid, struct server *ret, char *why, size_t size)
 			snprintf(why, size, "%d is a thread of process %d; give that number", pid,
 				 tgid);
 		else
-			snprintf(why, size, "no process %d; is the server running? try "
-				 "`--pid $(pidof turnserver)`", pid);
+			snprintf(why, size,
+				 "no process %d; is the server running? try "
+				 "`--pid $(pidof turnserver)`",
+				 pid);
 		return tgid ? -EINVAL : -ESRCH;
 	}
 	server.pidfd = syscall(SYS_pidfd_open, pid, 0);

@@ -10,10 +10,10 @@
 
 struct server {
 	pid_t pid;
-	int pidfd;		/* readable once the process has ended */
-	char exe_link[32];	/* /proc/PID/exe: opens the right file in any mount namespace */
-	char exe[PATH_MAX];	/* what it links to, for people */
-	uint64_t netns;		/* inode of its network namespace */
+	int pidfd;	    /* readable once the process has ended */
+	char exe_link[32];  /* /proc/PID/exe: opens the right file in any mount namespace */
+	char exe[PATH_MAX]; /* what it links to, for people */
+	uint64_t netns;	    /* inode of its network namespace */
 };
 
 /* WHY gets words for the user on failure. -ESRCH: no such process, -EINVAL: a thread's id. */

@@ -98,7 +98,8 @@ static void show_bindings(const cJSON *bindings)
 		return;
 	printf("\n  %-22s%-9s%-22s%-22s%12s%12s%8s  %s\n", "client", "channel", "relay", "peer",
 	       "up", "down", "expires", "user");
-	cJSON_ArrayForEach(b, bindings) {
+	cJSON_ArrayForEach(b, bindings)
+	{
 		up = cJSON_GetObjectItem(b, "upstream");
 		down = cJSON_GetObjectItem(b, "downstream");
 		printf("  %-22s0x%-7x%-22s%-22s%12.0f%12.0f%7.0fs  %s@%s\n", string_of(b, "client"),
@@ -112,11 +113,12 @@ static void show_counters(const cJSON *counters)
 {
 	const cJSON *group, *item;
 
-	cJSON_ArrayForEach(group, counters) {
+	cJSON_ArrayForEach(group, counters)
+	{
 		printf("  %-14s", group->string);
-		cJSON_ArrayForEach(item, group)
-			if (item->valuedouble || !strcmp(group->string, "forwarded"))
-				printf("  %s %.0f", item->string, item->valuedouble);
+		cJSON_ArrayForEach(item, group) if (item->valuedouble ||
+						    !strcmp(group->string, "forwarded"))
+			printf("  %s %.0f", item->string, item->valuedouble);
 		putchar('\n');
 	}
 }
@@ -145,8 +147,7 @@ static void show_all(const cJSON *servers)
 
 	if (!cJSON_GetArraySize(servers))
 		puts("nothing runs; `turnpike run --pid N` attaches to a server");
-	cJSON_ArrayForEach(server, servers)
-		show_server(server);
+	cJSON_ArrayForEach(server, servers) show_server(server);
 }
 
 static const struct argp_option show_options[] = {

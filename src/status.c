@@ -23,6 +23,19 @@ static void status_path(pid_t pid, struct sockaddr_un *ret)
 	snprintf(ret->sun_path, sizeof(ret->sun_path), STATUS_DIRECTORY "/%d.sock", pid);
 }
 
+bool status_is_served(pid_t pid)
+{
+	struct sockaddr_un address;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool served;
+
+	status_path(pid, &address);
+	served = fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address));
+	if (fd >= 0)
+		close(fd);
+	return served;
+}
+
 int status_listen(pid_t pid)
 {
 	struct sockaddr_un address;
@@ -31,13 +44,11 @@ int status_listen(pid_t pid)
 	if (mkdir(STATUS_DIRECTORY, 0700) && errno != EEXIST)
 		return -errno;
 	status_path(pid, &address);
+	if (status_is_served(pid))
+		return -EBUSY;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (!connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		close(fd);
-		return -EBUSY;
-	}
 	unlink(address.sun_path);
 	if (!bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, 8))
 		return fd;
@@ -73,8 +84,8 @@ static void add_leg(cJSON *object, const char *name, const struct tp_leg *leg)
 {
 	cJSON *direction = cJSON_AddObjectToObject(object, name);
 
-	cJSON_AddNumberToObject(direction, "packets", leg->packets);
-	cJSON_AddNumberToObject(direction, "bytes", leg->bytes);
+	cJSON_AddNumberToObject(direction, "packets", leg->own.packets + leg->shared.packets);
+	cJSON_AddNumberToObject(direction, "bytes", leg->own.bytes + leg->shared.bytes);
 }
 
 static double seconds_left(__u64 expires_ns)

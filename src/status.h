@@ -3,14 +3,18 @@
 #ifndef TURNPIKE_SRC_STATUS_H
 #define TURNPIKE_SRC_STATUS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #define STATUS_DIRECTORY "/run/turnpike"
 
 struct supervisor;
 
-/* Listens for questions about the server PID; replaces a killed run's socket. -EBUSY: another turnpike serves it. */
+/* Listens for questions about the server PID; replaces a killed run's socket. -EBUSY: another
+ * turnpike serves it. */
 int status_listen(pid_t pid);
+/* Does a turnpike that runs serve this server? */
+bool status_is_served(pid_t pid);
 void status_close(int socket, pid_t pid);
 
 /* Answers one waiting question. */

@@ -14,13 +14,14 @@
 #include "src/log.h"
 #include "src/netlink.h"
 #include "src/paths.h"
+#include "src/pins.h"
 #include "src/status.h"
 #include "src/supervise.h"
 #include "symbols/image.h"
 #include "symbols/symbols.h"
 
 #define say(why, ...) snprintf(why, SUPERVISE_WHY, __VA_ARGS__)
-#define EXE "%.200s" /* of a path: the line has to stay one */
+#define EXE	      "%.200s" /* of a path: the line has to stay one */
 
 static int supervise_resolve(struct supervisor *s, char *why)
 {
@@ -37,9 +38,10 @@ static int supervise_resolve(struct supervisor *s, char *why)
 	paths_symbols_options(s->options.symbols_dir, s->options.profiles_dir, &options);
 	err = symbols_resolve(s->image, &options, &s->symbols, detail);
 	if (err == -ENODATA)
-		say(why, "no symbols for " EXE " (build-id %s): %s; it could only be observed by "
-		    "snooping, which isn't there yet", s->server.exe, image_build_id(s->image),
-		    detail);
+		say(why,
+		    "no symbols for " EXE " (build-id %s): %s; it could only be observed by "
+		    "snooping, which isn't there yet",
+		    s->server.exe, image_build_id(s->image), detail);
 	else if (err)
 		say(why, "%s", detail);
 	return err;
@@ -53,9 +55,11 @@ static int supervise_require(struct supervisor *s, char *why)
 
 		if (!event->required || event->probes)
 			continue;
-		say(why, "event `%s` of " EXE " can't be observed: %.*s; snooping isn't there yet, see "
-		    "`turnpike resolve --pid %d`", symbols_event_name(event->kind), s->server.exe,
-		    (int)strcspn(event->why, "\n"), event->why, s->server.pid);
+		say(why,
+		    "event `%s` of " EXE " can't be observed: %.*s; snooping isn't there yet, see "
+		    "`turnpike resolve --pid %d`",
+		    symbols_event_name(event->kind), s->server.exe, (int)strcspn(event->why, "\n"),
+		    event->why, s->server.pid);
 		return -ENODATA;
 	}
 	return 0;
@@ -63,17 +67,18 @@ static int supervise_require(struct supervisor *s, char *why)
 
 static int supervise_load(struct supervisor *s, char *why)
 {
-	char name[16];
 	int err;
 
+	pins_sweep(status_is_served);
 	err = engine_load(&s->engine, s->options.max_bindings);
 	if (err) {
-		say(why, "can't load the BPF programs: %s; `turnpike check` tells what this "
-		    "machine lacks", strerror(-err));
+		say(why,
+		    "can't load the BPF programs: %s; `turnpike check` tells what this "
+		    "machine lacks",
+		    strerror(-err));
 		return err;
 	}
-	snprintf(name, sizeof(name), "%d", s->server.pid);
-	err = engine_pin(&s->engine, name);
+	err = pins_make(s->engine.uprobe->obj, s->server.pid);
 	if (err)
 		log_warning("can't pin the maps under /sys/fs/bpf: %s; only bpftool will miss them",
 			    strerror(-err));
@@ -155,14 +160,24 @@ static void log_notice(struct supervisor *s, const struct tp_notice *n)
 		break;
 	case TP_NOTICE_TABLE_FULL:
 		if (!s->full_said)
-			log_warning("the binding table is full (%u); further channels stay with the "
-				    "server; raise --max-bindings", s->engine.max_bindings);
+			log_warning(
+				"the binding table is full (%u); further channels stay with the "
+				"server; raise --max-bindings",
+				s->engine.max_bindings);
 		s->full_said = true;
 		break;
 	case TP_NOTICE_SERVER_GONE:
 		s->server_gone = true;
 		break;
 	}
+}
+
+/* Those that were attached since it was last called. */
+static void say_interfaces(struct supervisor *s)
+{
+	for (; s->interfaces_said < s->interfaces.count; s->interfaces_said++)
+		log_info("interface %s: %s", s->interfaces.at[s->interfaces_said].name,
+			 s->interfaces.at[s->interfaces_said].hook);
 }
 
 /* The interface that peers' packets come in by may not be ours yet. */
@@ -194,6 +209,7 @@ static int on_notice(void *context, void *data, size_t size)
 	}
 	if (n->kind == TP_NOTICE_HOP)
 		hops_resolve(&s->engine, s->netlink, &s->interfaces, n->handle, n->direction);
+	say_interfaces(s);
 	return 0;
 }
 
@@ -201,8 +217,8 @@ static int supervise_watch(struct supervisor *s, char *why)
 {
 	int err;
 
-	s->notices = ring_buffer__new(bpf_map__fd(s->engine.uprobe->maps.notices), on_notice, s,
-				      NULL);
+	s->notices =
+		ring_buffer__new(bpf_map__fd(s->engine.uprobe->maps.notices), on_notice, s, NULL);
 	if (!s->notices) {
 		say(why, "can't read the ring buffer: %s", strerror(errno));
 		return -errno;
@@ -225,8 +241,9 @@ static int supervise_claim(struct supervisor *s, char *why)
 	return s->socket < 0 ? s->socket : 0;
 }
 
-static void supervise_say_attached(const struct supervisor *s)
+static void supervise_say_attached(struct supervisor *s)
 {
+	say_interfaces(s);
 	log_info("attached: process %d, %s %s by %s, %u probes, %zu interfaces", s->server.pid,
 		 s->symbols->server, s->server.exe, s->symbols->origin, s->attach.plans,
 		 s->interfaces.count);
@@ -235,8 +252,8 @@ static void supervise_say_attached(const struct supervisor *s)
 int supervise_start(struct supervisor *s, const struct supervise_options *options, char *why)
 {
 	int (*const steps[])(struct supervisor *, char *) = {
-		supervise_resolve, supervise_require, supervise_claim, supervise_load,
-		supervise_interfaces, supervise_watch, supervise_probes,
+		supervise_resolve,    supervise_require, supervise_claim,  supervise_load,
+		supervise_interfaces, supervise_watch,	 supervise_probes,
 	};
 	int err;
 
@@ -305,6 +322,8 @@ void supervise_stop(struct supervisor *s)
 	if (s->notices)
 		ring_buffer__free(s->notices);
 	status_close(s->socket, s->server.pid);
+	if (s->engine.uprobe)
+		pins_remove(s->server.pid);
 	engine_free(&s->engine);
 	netlink_close(s->netlink);
 	symbols_free(s->symbols);

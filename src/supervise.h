@@ -32,7 +32,8 @@ struct supervisor {
 	struct interfaces interfaces;
 	struct netlink *netlink;
 	struct ring_buffer *notices;
-	int socket; /* where `turnpike status` asks */
+	size_t interfaces_said; /* how many of them were logged */
+	int socket;		/* where `turnpike status` asks */
 	bool server_gone, full_said;
 };
 

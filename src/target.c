@@ -50,8 +50,8 @@ int target_open(struct target *target)
 	err = symbols_resolve(target->image, &options, &target->symbols, why);
 	if (err == -ENODATA)
 		log_error("%s (build-id %s): %s; make a map with `turnpike map` from a build that "
-			  "has debug information", image_path(target->image),
-			  image_build_id(target->image), why);
+			  "has debug information",
+			  image_path(target->image), image_build_id(target->image), why);
 	else if (err)
 		log_error("%s", why);
 	return err;

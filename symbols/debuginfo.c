@@ -87,7 +87,8 @@ const char *debuginfo_path(const struct debuginfo *info)
 	return image_path(info->separate ? info->separate : info->image);
 }
 
-/* Units without functions may be of another compiler, as the C library's assembler start-up code is. */
+/* Units without functions may be of another compiler, as the C library's assembler start-up code
+ * is. */
 const char *debuginfo_producer(const struct debuginfo *info)
 {
 	Dwarf_Attribute attribute;
@@ -161,17 +162,18 @@ static int choose(const struct debuginfo *info, const char *name, const struct c
 	if (found->plains > 1)
 		return why_say(why, -ENOTSUP, "%u functions are named `%s`", found->plains, name);
 	if (!found->plain && found->others > 1)
-		return why_say(why, -ENOTSUP,
-			       "`%s` exists in %u variants only: name one by its symbol, as `%s.part.0`",
-			       name, found->others, name);
+		return why_say(
+			why, -ENOTSUP,
+			"`%s` exists in %u variants only: name one by its symbol, as `%s.part.0`",
+			name, found->others, name);
 	function->die = found->plain ? found->plain->die : found->other->die;
 	function->entry = found->plain ? found->plain_entry : found->other_entry;
 	return 0;
 }
 
 /* A name with a suffix, `f.part.0`, is the symbol of a clone of f. */
-static int find(const struct debuginfo *info, const char *name,
-		struct debuginfo_function *function, const struct why *why)
+static int find(const struct debuginfo *info, const char *name, struct debuginfo_function *function,
+		const struct why *why)
 {
 	char *source = strndup(name, strcspn(name, "."));
 	const struct debuginfo_entry *entry;
@@ -204,8 +206,8 @@ static bool is_isra(const struct debuginfo *info, const char *name, uint64_t ent
 	return found;
 }
 
-int debuginfo_function(struct debuginfo *info, const char *name,
-		       struct debuginfo_function **ret, char *text, size_t size)
+int debuginfo_function(struct debuginfo *info, const char *name, struct debuginfo_function **ret,
+		       char *text, size_t size)
 {
 	struct debuginfo_function *function = calloc(1, sizeof(*function));
 	const struct why why = {text, size};

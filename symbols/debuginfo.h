@@ -29,8 +29,8 @@ const char *debuginfo_producer(const struct debuginfo *info);
  * plain name a clone is found only where the plain function is gone.
  * The handle lives as long as INFO. -ENOENT: no such function, -ENOTSUP: inlined only.
  */
-int debuginfo_function(struct debuginfo *info, const char *name,
-		       struct debuginfo_function **ret, char *why, size_t size);
+int debuginfo_function(struct debuginfo *info, const char *name, struct debuginfo_function **ret,
+		       char *why, size_t size);
 uint64_t debuginfo_function_entry(const struct debuginfo_function *function); /* ELF address */
 
 /*

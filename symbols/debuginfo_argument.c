@@ -10,7 +10,7 @@
 #include "symbols/debuginfo_private.h"
 #include "symbols/debuginfo_type.h"
 
-#define DEBUGINFO_ARGUMENTS 6	  /* rdi rsi rdx rcx r8 r9 */
+#define DEBUGINFO_ARGUMENTS    6  /* rdi rsi rdx rcx r8 r9 */
 #define DEBUGINFO_IN_REGISTERS 16 /* bytes: larger structs are passed in memory */
 
 /* Clones drop parameters: these keep their name, but have no place. */
@@ -52,8 +52,9 @@ static int not_passed(struct debuginfo_function *function, const char *name, boo
 		      const struct why *why)
 {
 	if (known)
-		return why_say(why, -ENOTSUP, "the compiler left out the parameter `%.80s` of `%.80s`",
-			       name, function->name);
+		return why_say(why, -ENOTSUP,
+			       "the compiler left out the parameter `%.80s` of `%.80s`", name,
+			       function->name);
 	return why_say(why, -ENOENT, "`%.80s` has no parameter `%.80s`", function->name, name);
 }
 
@@ -97,10 +98,13 @@ int debuginfo_argument(struct debuginfo_function *function, const char *name, Dw
 			return 0;
 		}
 		if (wanted)
-			return why_say(why, -ENOTSUP, "the parameter `%.80s` of `%.80s` is not in a "
-				       "register of its own", name, function->name);
+			return why_say(why, -ENOTSUP,
+				       "the parameter `%.80s` of `%.80s` is not in a "
+				       "register of its own",
+				       name, function->name);
 		if (registers < 0)
-			return why_say(why, -ENOTSUP, "`%.80s` takes a struct by value before `%.80s`",
+			return why_say(why, -ENOTSUP,
+				       "`%.80s` takes a struct by value before `%.80s`",
 				       function->name, name);
 		next += registers;
 	}

@@ -7,9 +7,9 @@
 #include "symbols/debuginfo_type.h"
 #include "symbols/expression.h"
 
-#define DEBUGINFO_OFFSET (1 << 30)	/* either way; what is larger is no member */
-#define DEBUGINFO_SOCKADDR 16		/* bytes of the smallest, sockaddr_in */
-#define DEBUGINFO_STRING UINT8_MAX	/* bytes that a path can tell to read */
+#define DEBUGINFO_OFFSET   (1 << 30) /* either way; what is larger is no member */
+#define DEBUGINFO_SOCKADDR 16	     /* bytes of the smallest, sockaddr_in */
+#define DEBUGINFO_STRING   UINT8_MAX /* bytes that a path can tell to read */
 
 /* A value on its way: what the steps so far lead to. */
 struct value {
@@ -69,8 +69,10 @@ static int step_member(struct value *value, const char *name)
 	int err;
 
 	if (!value->place)
-		return why_say(&value->why, -EINVAL, "`.%.80s` of something that has no place in "
-			       "memory", name);
+		return why_say(&value->why, -EINVAL,
+			       "`.%.80s` of something that has no place in "
+			       "memory",
+			       name);
 	err = debuginfo_type_member(value->info, &value->type, name, &offset, &member, &value->why);
 	if (err)
 		return err;
@@ -100,7 +102,8 @@ static int step_index(struct value *value, uint64_t index)
 static int step_address(struct value *value)
 {
 	if (!value->place)
-		return why_say(&value->why, -EINVAL, "`&` of something that has no place in memory");
+		return why_say(&value->why, -EINVAL,
+			       "`&` of something that has no place in memory");
 	value->place = false;
 	value->address = true;
 	value->type.stars++;
@@ -132,11 +135,11 @@ static int step_cast(struct value *value, const struct expression_type *name)
 		err = decay(value);
 	if (err)
 		return err;
-	if (!is_scalar(debuginfo_type_class(&value->type)) ||
-	    !is_scalar(debuginfo_type_class(&to)))
+	if (!is_scalar(debuginfo_type_class(&value->type)) || !is_scalar(debuginfo_type_class(&to)))
 		return why_say(&value->why, -EINVAL, "only integers and pointers can be cast");
 	if (value->place && debuginfo_type_size(&to) > debuginfo_type_size(&value->type))
-		return why_say(&value->why, -EINVAL, "a cast to something wider than what is there");
+		return why_say(&value->why, -EINVAL,
+			       "a cast to something wider than what is there");
 	value->type = to;
 	return 0;
 }
@@ -175,8 +178,10 @@ static int root(struct debuginfo_function *function, const char *name, struct va
 		if (err)
 			return err;
 	} else if (function->changed_signature) {
-		return why_say(&value->why, -ENOTSUP, "the compiler may have dropped the return "
-			       "value of this variant of `%.80s`", function->name);
+		return why_say(&value->why, -ENOTSUP,
+			       "the compiler may have dropped the return "
+			       "value of this variant of `%.80s`",
+			       function->name);
 	}
 	value->path.base = base;
 	err = debuginfo_type_of(&die, &value->type, &value->why);
@@ -196,11 +201,13 @@ static int read_number(struct value *value)
 		return why_say(&value->why, -EINVAL, "%s is not a number",
 			       debuginfo_type_text(&value->type, text, sizeof(text)));
 	if (value->address)
-		return why_say(&value->why, -EINVAL, "the address of a place is no field; "
+		return why_say(&value->why, -EINVAL,
+			       "the address of a place is no field; "
 			       "leave out the `&`");
-	value->path.read = size == 1 ? TP_READ_U8 :
-			   size == 2 ? TP_READ_U16 :
-			   size == 4 ? TP_READ_U32 : TP_READ_U64;
+	value->path.read = size == 1   ? TP_READ_U8
+			   : size == 2 ? TP_READ_U16
+			   : size == 4 ? TP_READ_U32
+				       : TP_READ_U64;
 	return 0;
 }
 

@@ -40,7 +40,7 @@ static int folder(const struct image *image, char *ret, size_t size)
 
 	if (slash && (size_t)(slash - resolved) + 2 <= size) {
 		slash[1] = '\0';
-		strcpy(ret, resolved);
+		memcpy(ret, resolved, slash - resolved + 2);
 		err = 0;
 	}
 	free(resolved);

@@ -12,7 +12,7 @@ struct debuginfo_function {
 	struct debuginfo_function *next; /* all that were handed out */
 	char *name;
 	uint64_t entry;
-	Dwarf_Die die; /* the concrete, out-of-line one */
+	Dwarf_Die die;		/* the concrete, out-of-line one */
 	bool changed_signature; /* gcc's .isra: its return value may be gone */
 };
 

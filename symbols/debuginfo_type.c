@@ -38,7 +38,8 @@ static int peel(Dwarf_Die *die, struct debuginfo_type *ret, const struct why *wh
 	memset(ret, 0, sizeof(*ret));
 	for (int depth = 0; is_transparent(dwarf_tag(&at)); depth++) {
 		if (depth == DEBUGINFO_DEPTH)
-			return why_say(why, -EINVAL, "the debug information's types go in a circle");
+			return why_say(why, -EINVAL,
+				       "the debug information's types go in a circle");
 		if (!follow(&at, &next)) {
 			ret->kind = DEBUGINFO_TYPE_VOID;
 			return 0;
@@ -150,7 +151,8 @@ static bool subrange_of(Dwarf_Die *array, Dwarf_Die *ret)
 	Dwarf_Die child;
 	bool more;
 
-	for (more = debuginfo_child(array, &child); more; more = debuginfo_sibling(&child, &child)) {
+	for (more = debuginfo_child(array, &child); more;
+	     more = debuginfo_sibling(&child, &child)) {
 		if (dwarf_tag(&child) != DW_TAG_subrange_type)
 			continue;
 		*ret = child;
@@ -168,8 +170,8 @@ int64_t debuginfo_type_count(const struct debuginfo_type *type)
 	if (debuginfo_type_class(type) != DEBUGINFO_CLASS_ARRAY || !subrange_of(&die, &range))
 		return -1;
 	if (dwarf_attr(&range, DW_AT_count, &attribute))
-		return dwarf_formudata(&attribute, &bound) || bound > INT32_MAX ? -1 :
-										  (int64_t)bound;
+		return dwarf_formudata(&attribute, &bound) || bound > INT32_MAX ? -1
+										: (int64_t)bound;
 	if (dwarf_attr(&range, DW_AT_upper_bound, &attribute) &&
 	    !dwarf_formudata(&attribute, &bound) && bound < INT32_MAX)
 		return (int64_t)bound + 1;
@@ -195,8 +197,8 @@ static bool is_definition(Dwarf_Die *die)
 {
 	int tag = dwarf_tag(die);
 
-	return (tag == DW_TAG_typedef || tag == DW_TAG_structure_type ||
-		tag == DW_TAG_union_type || tag == DW_TAG_enumeration_type) &&
+	return (tag == DW_TAG_typedef || tag == DW_TAG_structure_type || tag == DW_TAG_union_type ||
+		tag == DW_TAG_enumeration_type) &&
 	       !debuginfo_is(die, DW_AT_declaration);
 }
 

@@ -13,9 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXPRESSION_LENGTH 512 /* characters */
-#define EXPRESSION_NESTING 32 /* parentheses and prefix operators within each other */
-#define EXPRESSION_STEPS 32
+#define EXPRESSION_LENGTH   512 /* characters */
+#define EXPRESSION_NESTING  32	/* parentheses and prefix operators within each other */
+#define EXPRESSION_STEPS    32
 #define EXPRESSION_POINTERS 8 /* stars of a cast */
 
 enum expression_type_kind {

@@ -5,7 +5,7 @@
 #include "symbols/expression_lexer.h"
 
 #define EXPRESSION_LEXER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
-#define EXPRESSION_LEXER_DIGITS "0123456789"
+#define EXPRESSION_LEXER_DIGITS	 "0123456789"
 
 /* Not the locale's letters: C's. */
 static bool is_one_of(char c, const char *set)
@@ -31,16 +31,15 @@ const char *expression_lexer_next(const char *text, struct expression_token *ret
 
 	if (is_one_of(first, EXPRESSION_LEXER_LETTERS)) {
 		token.kind = EXPRESSION_TOKEN_NAME;
-		token.length =
-			strspn(token.text, EXPRESSION_LEXER_LETTERS EXPRESSION_LEXER_DIGITS);
+		token.length = strspn(token.text, EXPRESSION_LEXER_LETTERS EXPRESSION_LEXER_DIGITS);
 	} else if (is_one_of(first, EXPRESSION_LEXER_DIGITS)) {
 		number(&token);
 	} else if (!strncmp(token.text, "->", 2)) {
 		token.kind = EXPRESSION_TOKEN_ARROW;
 		token.length = 2;
 	} else if (first) {
-		token.kind = is_one_of(first, ".[]()*&") ? EXPRESSION_TOKEN_SIGN
-							 : EXPRESSION_TOKEN_BAD;
+		token.kind =
+			is_one_of(first, ".[]()*&") ? EXPRESSION_TOKEN_SIGN : EXPRESSION_TOKEN_BAD;
 		token.length = 1;
 	}
 	*ret = token;

@@ -98,8 +98,8 @@ bool expression_type_follows(const struct expression_parser *parser)
 static int from_words(const struct expression_parser *parser, const struct words *words,
 		      struct expression_type *ret)
 {
-	unsigned int kinds = !!words->chars + !!words->shorts + !!words->longs + !!words->bools +
-			     !!words->voids;
+	unsigned int kinds =
+		!!words->chars + !!words->shorts + !!words->longs + !!words->bools + !!words->voids;
 
 	if (words->floats)
 		return why_say(&parser->why, -EINVAL,

@@ -208,8 +208,7 @@ int image_file_offset(const struct image *image, uint64_t address, uint64_t *ret
 	return -ERANGE;
 }
 
-bool image_segment(const struct image *image, unsigned int index, uint64_t *address,
-		   uint64_t *size)
+bool image_segment(const struct image *image, unsigned int index, uint64_t *address, uint64_t *size)
 {
 	if (index >= image->segments)
 		return false;

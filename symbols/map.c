@@ -56,13 +56,16 @@ static const cyaml_schema_value_t offset_value = {
 };
 
 /* A field's keys; in a check it lies inside the check. */
-#define MAP_FIELD_KEYS(type, member) \
-	CYAML_FIELD_STRING_PTR("expression", CYAML_FLAG_POINTER, type, member expression, 1, TEXT), \
-	CYAML_FIELD_ENUM("base", CYAML_FLAG_STRICT, type, member base, names_base, NAMES_BASES), \
-	CYAML_FIELD_SEQUENCE("path", CYAML_FLAG_POINTER | CYAML_FLAG_FLOW, type, member path, \
-			     &offset_value, 0, TP_PATH_OFFSETS), \
-	CYAML_FIELD_ENUM("read", CYAML_FLAG_STRICT, type, member read, names_read, NAMES_READS), \
-	CYAML_FIELD_UINT("size", CYAML_FLAG_OPTIONAL, type, member size)
+#define MAP_FIELD_KEYS(type, member)                                                               \
+	CYAML_FIELD_STRING_PTR("expression", CYAML_FLAG_POINTER, type, member expression, 1,       \
+			       TEXT),                                                              \
+		CYAML_FIELD_ENUM("base", CYAML_FLAG_STRICT, type, member base, names_base,         \
+				 NAMES_BASES),                                                     \
+		CYAML_FIELD_SEQUENCE("path", CYAML_FLAG_POINTER | CYAML_FLAG_FLOW, type,           \
+				     member path, &offset_value, 0, TP_PATH_OFFSETS),              \
+		CYAML_FIELD_ENUM("read", CYAML_FLAG_STRICT, type, member read, names_read,         \
+				 NAMES_READS),                                                     \
+		CYAML_FIELD_UINT("size", CYAML_FLAG_OPTIONAL, type, member size)
 
 static const cyaml_schema_field_t field_schema[] = {
 	MAP_FIELD_KEYS(struct map_field, ),
@@ -81,9 +84,9 @@ static const cyaml_schema_value_t check_value = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct map_check, check_schema),
 };
 
-#define MAP_FIELD(name, which) \
-	CYAML_FIELD_MAPPING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, \
-				struct map_fields, field[which], field_schema)
+#define MAP_FIELD(name, which)                                                                     \
+	CYAML_FIELD_MAPPING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct map_fields, \
+				field[which], field_schema)
 
 static const cyaml_schema_field_t fields_schema[] = {
 	MAP_FIELD("session", TP_FIELD_SESSION),
@@ -110,8 +113,8 @@ static const cyaml_schema_field_t probe_schema[] = {
 	CYAML_FIELD_STRING_PTR("function", CYAML_FLAG_POINTER, struct map_probe, function, 1, TEXT),
 	CYAML_FIELD_UINT("address", CYAML_FLAG_DEFAULT, struct map_probe, address),
 	CYAML_FIELD_UINT("offset", CYAML_FLAG_DEFAULT, struct map_probe, offset),
-	CYAML_FIELD_STRING_PTR("code", CYAML_FLAG_POINTER, struct map_probe, code,
-			       2 * SYMBOLS_CODE, 2 * SYMBOLS_CODE),
+	CYAML_FIELD_STRING_PTR("code", CYAML_FLAG_POINTER, struct map_probe, code, 2 * SYMBOLS_CODE,
+			       2 * SYMBOLS_CODE),
 	CYAML_FIELD_ENUM("at", CYAML_FLAG_STRICT, struct map_probe, at, names_at, NAMES_AT),
 	CYAML_FIELD_MAPPING("fields", CYAML_FLAG_DEFAULT, struct map_probe, fields, fields_schema),
 	CYAML_FIELD_SEQUENCE("checks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct map_probe,
@@ -153,7 +156,7 @@ static const cyaml_schema_value_t map_schema = {
 static int map_code(const char *hex, uint8_t *ret)
 {
 	for (int i = 0; i < SYMBOLS_CODE; i++)
-		if (sscanf(hex + 2 * i, "%2hhx", &ret[i]) != 1)
+		if (sscanf(hex + 2 * (size_t)i, "%2hhx", &ret[i]) != 1)
 			return -EINVAL;
 	return 0;
 }
@@ -176,8 +179,8 @@ static int map_to_checks(const struct map_probe *from, struct symbols_probe *to)
 		map_to_path(&from->checks[i].field, &check->path);
 		if (names_parse_condition(from->checks[i].is, check))
 			return -EINVAL;
-		check->refusal = from->checks[i].otherwise ? *from->checks[i].otherwise :
-							     TP_REFUSE_NONE;
+		check->refusal =
+			from->checks[i].otherwise ? *from->checks[i].otherwise : TP_REFUSE_NONE;
 		to->check_expression[i] = strdup(from->checks[i].field.expression);
 		if (!to->check_expression[i])
 			return -ENOMEM;
@@ -267,9 +270,11 @@ static int map_verify(const struct symbols *symbols, const struct image *image,
 			if (!image_code(image, probe->offset, code, sizeof(code)) &&
 			    !memcmp(code, probe->code, sizeof(code)))
 				continue;
-			return why_say(why, -ESTALE, "%s: the code of %s at 0x%llx is not what the "
-				       "map was made from; remove it", symbols->origin_path,
-				       probe->function, (unsigned long long)probe->offset);
+			return why_say(why, -ESTALE,
+				       "%s: the code of %s at 0x%llx is not what the "
+				       "map was made from; remove it",
+				       symbols->origin_path, probe->function,
+				       (unsigned long long)probe->offset);
 		}
 	}
 	return 0;

@@ -81,8 +81,10 @@ static void write_probe(FILE *out, const struct symbols_probe *probe)
 int symbols_write_map(const struct symbols *symbols, FILE *out)
 {
 	fputs("# SPDX-License-Identifier: GPL-2.0-only\n"
-	      "# Where the server's functions and fields are in one build; made by `turnpike map`.\n"
-	      "server: ", out);
+	      "# Where the server's functions and fields are in one build; made by `turnpike "
+	      "map`.\n"
+	      "server: ",
+	      out);
 	quoted(out, symbols->server);
 	fputs("\nbuild_id: ", out);
 	quoted(out, symbols->build_id);

@@ -28,8 +28,13 @@ const cyaml_strval_t names_read[NAMES_READS] = {
 };
 
 const cyaml_strval_t names_base[NAMES_BASES] = {
-	{"arg0", TP_BASE_ARG0}, {"arg1", 1}, {"arg2", 2}, {"arg3", 3}, {"arg4", 4},
-	{"arg5", TP_BASE_ARG5}, {"return", TP_BASE_RETURN},
+	{"arg0", TP_BASE_ARG0},
+	{"arg1", 1},
+	{"arg2", 2},
+	{"arg3", 3},
+	{"arg4", 4},
+	{"arg5", TP_BASE_ARG5},
+	{"return", TP_BASE_RETURN},
 };
 
 const cyaml_strval_t names_at[NAMES_AT] = {
@@ -72,7 +77,10 @@ const char *symbols_read_name(enum tp_read read)
 }
 
 static const char *const operators[] = {
-	[TP_EQ] = "==", [TP_NE] = "!=", [TP_LT] = "<", [TP_GT] = ">",
+	[TP_EQ] = "==",
+	[TP_NE] = "!=",
+	[TP_LT] = "<",
+	[TP_GT] = ">",
 };
 
 int names_parse_condition(const char *text, struct tp_check *ret)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The words that profiles and symbol maps use for the enums of probes/plan.h, as libcyaml wants them. */
+/* The words that profiles and symbol maps use for the enums of probes/plan.h, as libcyaml wants
+ * them. */
 #ifndef TURNPIKE_SYMBOLS_NAMES_H
 #define TURNPIKE_SYMBOLS_NAMES_H
 

@@ -6,8 +6,8 @@
 
 #define TEXT 512 /* the longest expression */
 
-#define PROFILE_FIELD(name, field) \
-	CYAML_FIELD_STRING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, \
+#define PROFILE_FIELD(name, field)                                                                 \
+	CYAML_FIELD_STRING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,                     \
 			       struct profile_fields, expression[field], 1, TEXT)
 
 static const cyaml_schema_field_t fields_schema[] = {

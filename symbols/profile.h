@@ -9,8 +9,8 @@
 
 struct profile_check {
 	char *expression;
-	char *is;	/* "== 17" */
-	int otherwise;	/* enum tp_refusal */
+	char *is;      /* "== 17" */
+	int otherwise; /* enum tp_refusal */
 };
 
 struct profile_probe {

@@ -13,10 +13,10 @@
 #include "symbols/symbols.h"
 #include "symbols/why.h"
 
-#define REBASE_OPERAND	    4 /* bytes of a displacement, or of a constant */
-#define REBASE_PART	    50 /* at most one byte in so many may differ */
-#define REBASE_CONSTANTS    4
-#define REBASE_LARGEST	    (256ULL << 20)
+#define REBASE_OPERAND	 4  /* bytes of a displacement, or of a constant */
+#define REBASE_PART	 50 /* at most one byte in so many may differ */
+#define REBASE_CONSTANTS 4
+#define REBASE_LARGEST	 (256ULL << 20)
 
 struct code {
 	uint8_t *bytes;
@@ -78,11 +78,14 @@ static int compare_code(const struct code *one, const struct code *other, const 
 		differ += i - first;
 		if (follows(one, first, i - 1, is_rip_relative))
 			continue;
-		if (!follows(one, first, i - 1, is_move_constant) || constants++ == REBASE_CONSTANTS)
-			return why_say(why, -EINVAL, "the code differs at 0x%llx, and not in where "
-				       "data is", (unsigned long long)(one->address + first));
+		if (!follows(one, first, i - 1, is_move_constant) ||
+		    constants++ == REBASE_CONSTANTS)
+			return why_say(why, -EINVAL,
+				       "the code differs at 0x%llx, and not in where "
+				       "data is",
+				       (unsigned long long)one->address + first);
 	}
-	if (differ > one->size / REBASE_PART)
+	if (differ * REBASE_PART > one->size)
 		return why_say(why, -EINVAL, "%llu bytes of code differ: it is other code",
 			       (unsigned long long)differ);
 	return 0;
@@ -90,23 +93,23 @@ static int compare_code(const struct code *one, const struct code *other, const 
 
 static int compare_images(const struct image *from, const struct image *to, const struct why *why)
 {
-	struct code one = {}, other = {};
 	int err = 0;
 
 	for (unsigned int i = 0; !err; i++) {
+		struct code one = {}, other = {};
 		int end = code_read(from, i, &one);
 
 		err = code_read(to, i, &other);
-		if (err == -ENOENT && end == -ENOENT && i)
-			return 0;
-		if (end || err)
-			err = why_say(why, -EINVAL, "the code can't be compared");
-		else
+		if (!end && !err)
 			err = compare_code(&one, &other, why);
+		else if (end == -ENOENT && err == -ENOENT && i)
+			err = -ENOENT; /* the end of both */
+		else
+			err = why_say(why, -EINVAL, "the code can't be compared");
 		free(one.bytes);
 		free(other.bytes);
 	}
-	return err;
+	return err == -ENOENT ? 0 : err;
 }
 
 int symbols_rebase(struct symbols *symbols, const struct image *from, const struct image *to,

@@ -79,7 +79,8 @@ static int find_profile(const struct image *image, const struct symbols_options 
 		if (options->profile_dir[i])
 			err = find_profile_in(options->profile_dir[i], name, ret, why);
 	if (err == -ENOENT)
-		why_say(why, err, "`%.100s` is not a TURN server that turnpike has a profile for", name);
+		why_say(why, err, "`%.100s` is not a TURN server that turnpike has a profile for",
+			name);
 	return err;
 }
 
@@ -115,8 +116,10 @@ static int resolve_check(struct debuginfo_function *function, const char *expres
 	int err;
 
 	if (names_parse_condition(is, check))
-		return why_say(why, -EINVAL, "`%.32s` is no condition; write `== 0`, `!= 0`, `< 9` "
-			       "or `> 9`", is);
+		return why_say(why, -EINVAL,
+			       "`%.32s` is no condition; write `== 0`, `!= 0`, `< 9` "
+			       "or `> 9`",
+			       is);
 	check->refusal = refusal;
 	err = resolve_expression(function, "check", expression, TP_READ_NONE, &check->path,
 				 &probe->check_expression[index], why);

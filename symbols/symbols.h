@@ -15,16 +15,16 @@
 struct image;
 
 #define SYMBOLS_CODE 16 /* bytes of code at a probed offset that a map's fingerprint covers */
-#define SYMBOLS_WHY 256
+#define SYMBOLS_WHY  256
 
 /* One place in the server's code and what to fetch there. */
 struct symbols_probe {
 	char *function;
-	uint64_t address; /* ELF virtual address of the function's entry */
-	uint64_t offset;  /* the same as an offset in the file: where to attach */
+	uint64_t address;	    /* ELF virtual address of the function's entry */
+	uint64_t offset;	    /* the same as an offset in the file: where to attach */
 	uint8_t code[SYMBOLS_CODE]; /* the code bytes there */
 	struct tp_plan plan;
-	char *expression[TP_FIELDS];	       /* C expression of each field in use, or NULL */
+	char *expression[TP_FIELDS]; /* C expression of each field in use, or NULL */
 	char *check_expression[TP_PLAN_CHECKS];
 };
 
@@ -34,13 +34,14 @@ struct symbols_event {
 	bool required; /* without it turnpike can't keep its promises for this server */
 	struct symbols_probe *probe; /* all of them are to be attached */
 	unsigned int probes;	     /* 0: no source resolved */
-	/* What was tried and not taken, one line a source, '\n' between; "" if the first was taken. */
+	/* What was tried and not taken, one line a source, '\n' between; "" if the first was taken.
+	 */
 	char *why;
 };
 
 struct symbols {
-	char *server;	/* "coturn" */
-	char *build_id; /* hex, "" if the executable has none */
+	char *server;	    /* "coturn" */
+	char *build_id;	    /* hex, "" if the executable has none */
 	const char *origin; /* "map" or "dwarf" */
 	char *made_from;    /* the compiler, in its own words; may be "" */
 	char *origin_path;  /* file of the map or of the debug information */
@@ -80,9 +81,9 @@ int symbols_write_map(const struct symbols *symbols, FILE *out);
 int symbols_rebase(struct symbols *symbols, const struct image *from, const struct image *to,
 		   char *why);
 
-const char *symbols_event_name(enum tp_event_kind kind);   /* "commit" */
-const char *symbols_field_name(enum tp_field_id field);    /* "client" */
-const char *symbols_read_name(enum tp_read read);	   /* "u16" */
+const char *symbols_event_name(enum tp_event_kind kind); /* "commit" */
+const char *symbols_field_name(enum tp_field_id field);	 /* "client" */
+const char *symbols_read_name(enum tp_read read);	 /* "u16" */
 /* "== 17", a check's condition; RET has 32 bytes. */
 void symbols_condition_text(const struct tp_check *check, char *ret);
 

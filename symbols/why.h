@@ -14,8 +14,8 @@ struct why {
 };
 
 /* Returns ERR, so that a failing function can end in one line. */
-__attribute__((format(printf, 3, 4)))
-static inline int why_say(const struct why *why, int err, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static inline int why_say(const struct why *why, int err,
+								const char *format, ...)
 {
 	va_list args;
 

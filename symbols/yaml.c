@@ -65,7 +65,7 @@ static int yaml_read(const char *path, uint8_t **ret, size_t *ret_length, const 
 }
 
 int yamlfile_load(const char *path, const cyaml_schema_value_t *schema, void **ret,
-	      const struct why *why)
+		  const struct why *why)
 {
 	struct yaml_words words = {};
 	cyaml_config_t config = yaml_config(&words);

@@ -13,7 +13,7 @@
 
 /* Loads PATH by SCHEMA (whose top is a pointer to a mapping). -ENOENT, -EFBIG, -EINVAL. */
 int yamlfile_load(const char *path, const cyaml_schema_value_t *schema, void **ret,
-	      const struct why *why);
+		  const struct why *why);
 void yamlfile_free(const cyaml_schema_value_t *schema, void *data);
 
 #endif

@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "bpf/fastpath.skel.h"
+#include "bpf/index.h"
 #include "bpf/rewrite.h"
 #include "probes/uprobe.skel.h"
 #include "src/engine.h"
@@ -36,9 +37,13 @@ struct frame_spec {
 };
 
 static const char *const frame_client = "10.0.0.2", *const frame_server = "10.0.0.1",
-			*const frame_relay = "10.0.1.1", *const frame_peer = "10.0.1.2";
-enum { FRAME_CLIENT_PORT = 40000, FRAME_SERVER_PORT = 3478, FRAME_RELAY_PORT = 50000,
-       FRAME_PEER_PORT = 5000 };
+			 *const frame_relay = "10.0.1.1", *const frame_peer = "10.0.1.2";
+enum {
+	FRAME_CLIENT_PORT = 40000,
+	FRAME_SERVER_PORT = 3478,
+	FRAME_RELAY_PORT = 50000,
+	FRAME_PEER_PORT = 5000
+};
 
 static inline void put16(uint8_t *at, uint16_t value)
 {
@@ -113,10 +118,15 @@ static inline void frame_build(struct frame *frame, const struct frame_spec *spe
 static inline void frame_up(struct frame *frame, const void *carried, uint16_t length)
 {
 	struct frame_spec spec = {
-		.source = frame_client, .destination = frame_server,
-		.source_port = FRAME_CLIENT_PORT, .destination_port = FRAME_SERVER_PORT,
-		.ttl = 47, .tos = 0x22, .fragment = 0x4000,
-		.payload = carried, .payload_length = length,
+		.source = frame_client,
+		.destination = frame_server,
+		.source_port = FRAME_CLIENT_PORT,
+		.destination_port = FRAME_SERVER_PORT,
+		.ttl = 47,
+		.tos = 0x22,
+		.fragment = 0x4000,
+		.payload = carried,
+		.payload_length = length,
 	};
 
 	frame_build(frame, &spec);
@@ -138,9 +148,14 @@ static inline void frame_up_channel(struct frame *frame, const void *payload, ui
 static inline void frame_down(struct frame *frame, const void *payload, uint16_t length)
 {
 	struct frame_spec spec = {
-		.source = frame_peer, .destination = frame_relay,
-		.source_port = FRAME_PEER_PORT, .destination_port = FRAME_RELAY_PORT,
-		.ttl = 47, .tos = 0x22, .payload = payload, .payload_length = length,
+		.source = frame_peer,
+		.destination = frame_relay,
+		.source_port = FRAME_PEER_PORT,
+		.destination_port = FRAME_RELAY_PORT,
+		.ttl = 47,
+		.tos = 0x22,
+		.payload = payload,
+		.payload_length = length,
 	};
 
 	frame_build(frame, &spec);
@@ -155,23 +170,42 @@ static inline void frame_end(struct tp_binding *b, int end, const char *address,
 static inline void frame_hop(struct tp_binding *b, int direction, uint32_t ifindex, uint16_t mtu)
 {
 	struct tp_hop hop = {
-		.generation = 1, .binding = b->generation, .ifindex = ifindex, .mtu = mtu,
-		.destination = {2, 0, 0, 0, direction, 4}, .source = {2, 0, 0, 0, direction, 3},
+		.generation = 1,
+		.binding = b->generation,
+		.ifindex = ifindex,
+		.mtu = mtu,
+		.destination = {2, 0, 0, 0, direction, 4},
+		.source = {2, 0, 0, 0, direction, 3},
 	};
 
 	b->leg[direction].hop = hop;
+	binding_translate(b, direction, UINT64_MAX, &b->leg[direction].translation);
+}
+
+static inline void frame_add_flow(struct engine *engine, const struct tp_flow4 *flow)
+{
+	__u64 hash = index_hash(flow, engine->config->index_secret);
+	__u64 entry = index_entry(hash, FRAME_SLOT);
+	struct tp_bucket *bucket =
+		&engine->flows[index_bucket(hash, 0, engine->config->index_shift)];
+
+	if (!index_replace(bucket, entry, entry)) /* there from the test before */
+		index_replace(bucket, 0, entry);
 }
 
 /* Puts the test's one binding into the table: to the same interface (loopback) both ways. */
 static inline int frame_bind(struct engine *engine)
 {
 	struct tp_binding b = {
-		.generation = 7, .expires_ns = UINT64_MAX, .channel = htons(FRAME_CHANNEL),
-		.client_family = AF_INET, .peer_family = AF_INET, .session = 1, .tgid = 1,
+		.generation = 7,
+		.expires_ns = UINT64_MAX,
+		.channel = htons(FRAME_CHANNEL),
+		.client_family = AF_INET,
+		.peer_family = AF_INET,
+		.session = 1,
+		.tgid = 1,
 	};
-	tp_handle handle = binding_handle(FRAME_SLOT, b.generation);
-	struct tp_port listener = {.listener = 1}, relay = {.relay = 1};
-	uint32_t listener_port = FRAME_SERVER_PORT, relay_port = FRAME_RELAY_PORT;
+	uint32_t loopback = 1, device = 0;
 	struct tp_flow4 flow;
 	int err = 0;
 
@@ -179,20 +213,19 @@ static inline int frame_bind(struct engine *engine)
 	frame_end(&b, TP_SERVER, frame_server, FRAME_SERVER_PORT);
 	frame_end(&b, TP_RELAY, frame_relay, FRAME_RELAY_PORT);
 	frame_end(&b, TP_PEER, frame_peer, FRAME_PEER_PORT);
-	binding_set_terms(&b);
 	frame_hop(&b, TP_UP, 1, 1500);
 	frame_hop(&b, TP_DOWN, 1, 1500);
 	engine->bindings[FRAME_SLOT] = b;
 	engine->config->live[0] = 1;
+	err = bpf_map_update_elem(bpf_map__fd(engine->fastpath->maps.devices), &device, &loopback,
+				  BPF_ANY);
 	for (int direction = 0; direction < TP_DIRECTIONS; direction++) {
 		flow = binding_flow4(&b, direction);
-		err |= bpf_map_update_elem(bpf_map__fd(engine->uprobe->maps.flows4), &flow,
-					   &handle, BPF_ANY);
+		frame_add_flow(engine, &flow);
 	}
-	err |= bpf_map_update_elem(bpf_map__fd(engine->uprobe->maps.ports), &listener_port,
-				   &listener, BPF_ANY);
-	return err | bpf_map_update_elem(bpf_map__fd(engine->uprobe->maps.ports), &relay_port,
-					 &relay, BPF_ANY);
+	engine->uprobe->bss->shared.port[FRAME_SERVER_PORT].listener = 1;
+	engine->uprobe->bss->shared.port[FRAME_RELAY_PORT].relay = 1;
+	return err;
 }
 
 /* Runs the real program on a frame; returns its verdict, OUT is what came out. */

@@ -80,8 +80,10 @@ static void udp_never_sends_zero(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rfc_1071),	 cmocka_unit_test(fold_carries_twice),
-		cmocka_unit_test(addresses),	 cmocka_unit_test(incremental),
+		cmocka_unit_test(rfc_1071),
+		cmocka_unit_test(fold_carries_twice),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(incremental),
 		cmocka_unit_test(udp_never_sends_zero),
 	};
 

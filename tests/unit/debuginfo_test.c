@@ -17,40 +17,49 @@ static const char program[] =
 	"enum color { RED, GREEN };\n"
 	"struct opaque;\n"
 	"struct inner { char pad[3]; int32_t number; union { uint16_t half; uint64_t whole; }; };\n"
-	"typedef struct { uint8_t tag; struct inner in[4]; struct inner *next; struct { short deep; } a; } outer;\n"
+	"typedef struct { uint8_t tag; struct inner in[4]; struct inner *next; struct { short "
+	"deep; } a; } outer;\n"
 	"typedef outer *const handle;\n"
 	"struct root {\n"
-	"	outer o; outer *p; void *any; unsigned three : 3; unsigned long id; char name[300]; char *text;\n"
-	"	address from; address *to; enum color c; double d; struct opaque *hidden; int grid[2][2];\n"
+	"	outer o; outer *p; void *any; unsigned three : 3; unsigned long id; char "
+	"name[300]; char *text;\n"
+	"	address from; address *to; enum color c; double d; struct opaque *hidden; int "
+	"grid[2][2];\n"
 	"	struct root *self; void (*call)(void);\n"
 	"};\n"
 	"#define OUT __attribute__((noinline, noclone))\n"
 	"OUT int entry(struct root *r, handle h, uint16_t small, char *s)\n"
-	"{ __asm__ volatile(\"\" :: \"r\"(r), \"r\"(h), \"r\"((int)small), \"r\"(s) : \"memory\"); return small; }\n"
+	"{ __asm__ volatile(\"\" :: \"r\"(r), \"r\"(h), \"r\"((int)small), \"r\"(s) : \"memory\"); "
+	"return small; }\n"
 	"OUT void floats(double d, struct root *after)\n"
 	"{ __asm__ volatile(\"\" :: \"x\"(d), \"r\"(after) : \"memory\"); }\n"
 	"struct big { long l[4]; }; struct small { long l; };\n"
 	"OUT void by_value(struct big b, struct small v, int after)\n"
 	"{ __asm__ volatile(\"\" :: \"r\"(b.l[0]), \"r\"(v.l), \"r\"(after) : \"memory\"); }\n"
 	"OUT void many(long a, long b, long c, long d, long e, long f, long seventh)\n"
-	"{ __asm__ volatile(\"\" :: \"r\"(a), \"r\"(b), \"r\"(c), \"r\"(d), \"r\"(e), \"r\"(f), \"r\"(seventh) : \"memory\"); }\n"
+	"{ __asm__ volatile(\"\" :: \"r\"(a), \"r\"(b), \"r\"(c), \"r\"(d), \"r\"(e), \"r\"(f), "
+	"\"r\"(seventh) : \"memory\"); }\n"
 	"static inline __attribute__((always_inline)) int inlined(int x) { return x * 3; }\n"
-	"static __attribute__((noinline)) int dropped(int unused, int used) { (void)unused; __asm__ volatile(\"\" :: \"r\"(used) : \"memory\"); return used; }\n"
+	"static __attribute__((noinline)) int dropped(int unused, int used) { (void)unused; "
+	"__asm__ volatile(\"\" :: \"r\"(used) : \"memory\"); return used; }\n"
 	"struct opaque { int first; int second; };\n"
 	"int main(int argc, char **argv)\n"
 	"{\n"
 	"	static struct root r; struct big b = {{0}}; struct small v = {0};\n"
 	"	(void)argv; entry(&r, &r.o, argc, r.text); floats(argc, &r); by_value(b, v, 1);\n"
-	"	many(1, 2, 3, 4, 5, 6, 7); dropped(argc, inlined(argc)); dropped(1, inlined(argc + 5));\n"
-	"	printf(\"%zu %zu %zu %zu %zu %zu %zu\\n\", offsetof(struct root, id), offsetof(outer, in), sizeof(struct inner),\n"
-	"	       offsetof(struct inner, whole), offsetof(struct root, from), offsetof(struct root, hidden),\n"
+	"	many(1, 2, 3, 4, 5, 6, 7); dropped(argc, inlined(argc)); dropped(1, inlined(argc + "
+	"5));\n"
+	"	printf(\"%zu %zu %zu %zu %zu %zu %zu\\n\", offsetof(struct root, id), "
+	"offsetof(outer, in), sizeof(struct inner),\n"
+	"	       offsetof(struct inner, whole), offsetof(struct root, from), offsetof(struct "
+	"root, hidden),\n"
 	"	       offsetof(struct root, name));\n"
 	"	return 0;\n"
 	"}\n";
 
 static const char *const flags[] = {
-	"-g -O2 -fPIE -pie", "-g -O2 -fno-pie -no-pie", "-g -O0", "-gdwarf-4 -O2", "-g -O3 -flto",
-	"-g -O1 -fdebug-types-section",
+	"-g -O2 -fPIE -pie", "-g -O2 -fno-pie -no-pie",	     "-g -O0", "-gdwarf-4 -O2",
+	"-g -O3 -flto",	     "-g -O1 -fdebug-types-section",
 };
 
 struct build {
@@ -72,7 +81,8 @@ static void open_build(void **state)
 	out = popen(path, "r");
 	assert_non_null(out);
 	assert_int_equal(fscanf(out, "%u %u %u %u %u %u %u", &build.id, &build.in, &build.inner,
-				&build.whole, &build.from, &build.hidden, &build.name), 7);
+				&build.whole, &build.from, &build.hidden, &build.name),
+			 7);
 	pclose(out);
 }
 
@@ -262,8 +272,9 @@ static void explains_functions(void **state)
 			 -ENOENT);
 	assert_non_null(strstr(why, "no function `nothing`"));
 	/* gcc clones it without its first parameter: the second one is in the first register. */
-	assert_int_equal(debuginfo_expression(function("dropped"), "used", TP_READ_NONE, &path,
-					      why, sizeof(why)), 0);
+	assert_int_equal(debuginfo_expression(function("dropped"), "used", TP_READ_NONE, &path, why,
+					      sizeof(why)),
+			 0);
 	assert_int_equal(path.base, 0);
 	refused("dropped", "unused", TP_READ_NONE, -ENOTSUP, "left out");
 	assert_non_null(strstr(debuginfo_producer(build.info), "GNU C"));
@@ -278,7 +289,8 @@ static void separate_file(void **state)
 	test_compile(state, "program", "-g -O2");
 	snprintf(command, sizeof(command),
 		 "cd '%s' && objcopy --only-keep-debug program program.debug && "
-		 "objcopy --strip-all --add-gnu-debuglink=program.debug program", (char *)*state);
+		 "objcopy --strip-all --add-gnu-debuglink=program.debug program",
+		 (char *)*state);
 	assert_int_equal(test_run(command), 0);
 	open_build(state);
 	assert_non_null(strstr(debuginfo_path(build.info), "program.debug"));

@@ -172,8 +172,9 @@ static void limits(void **state)
 /* Whatever comes in, it returns; sanitizers watch. */
 static void noise(void **state)
 {
-	static const char *const words[] = {"a", "->", ".", "[", "]", "(", ")", "*", "&", "0", "int",
-					    "struct", "const", " ", "+", "unsigned", "\x80"};
+	static const char *const words[] = {"a",     "->", ".", "[",	    "]",   "(",
+					    ")",     "*",  "&", "0",	    "int", "struct",
+					    "const", " ",  "+", "unsigned", "\x80"};
 	char text[400], why[64];
 
 	(void)state;
@@ -189,9 +190,9 @@ static void noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names),   cmocka_unit_test(members), cmocka_unit_test(precedence),
-		cmocka_unit_test(casts),   cmocka_unit_test(numbers), cmocka_unit_test(syntax),
-		cmocka_unit_test(limits),  cmocka_unit_test(noise),
+		cmocka_unit_test(names),  cmocka_unit_test(members), cmocka_unit_test(precedence),
+		cmocka_unit_test(casts),  cmocka_unit_test(numbers), cmocka_unit_test(syntax),
+		cmocka_unit_test(limits), cmocka_unit_test(noise),
 	};
 
 	srand(1);

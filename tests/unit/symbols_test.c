@@ -10,12 +10,15 @@
 
 static const char server[] =
 	"#include <netinet/in.h>\n"
-	"struct session { long id; struct sockaddr_in client, peer; int channel; char user[32]; };\n"
+	"struct session { long id; struct sockaddr_in client, peer; int channel; char user[32]; "
+	"};\n"
 	"__attribute__((noinline)) int bind_channel(int unused, struct session *s)\n"
 	"{ __asm__ volatile(\"\" :: \"r\"(s), \"r\"(unused) : \"memory\"); return unused; }\n"
-	"__attribute__((noinline)) void drop_channel(struct session *s) { __asm__ volatile(\"\" :: \"r\"(s) : \"memory\"); }\n"
+	"__attribute__((noinline)) void drop_channel(struct session *s) { __asm__ volatile(\"\" :: "
+	"\"r\"(s) : \"memory\"); }\n"
 	"static struct session s;\n"
-	"int main(int argc, char **argv) { (void)argv; drop_channel(&s); return bind_channel(argc, &s); }\n";
+	"int main(int argc, char **argv) { (void)argv; drop_channel(&s); return bind_channel(argc, "
+	"&s); }\n";
 
 static const char profile[] =
 	"server: tiny\n"
@@ -220,10 +223,12 @@ static void profile_refused(void **state)
 		{"server: [", -EINVAL, "profile.yaml"},
 		{"server: x\n", -EINVAL, "binary"},
 		{"server: x\nbinary: server\nevents: []\n", -EINVAL, "entries"},
-		{"server: x\nbinary: server\nevents: [{event: lunch, sources: []}]\n", -EINVAL, "lunch"},
+		{"server: x\nbinary: server\nevents: [{event: lunch, sources: []}]\n", -EINVAL,
+		 "lunch"},
 		{"&a server: *a\n", -EINVAL, "profile.yaml"},
 		{"server: x\nbinary: other\nevents: [{event: retire, sources: [{probes: "
-		 "[{function: f, at: entry, fields: {session: s}}]}]}]\n", -ENOENT, "profile for"},
+		 "[{function: f, at: entry, fields: {session: s}}]}]}]\n",
+		 -ENOENT, "profile for"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -252,8 +257,10 @@ static void unresolved(void **state)
 	char text[1024];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		snprintf(text, sizeof(text), "server: x\nbinary: server\nevents:\n  - event: commit\n"
-			 "    required: true\n    sources: [{probes: [%s]}]\n", cases[i].probe);
+		snprintf(text, sizeof(text),
+			 "server: x\nbinary: server\nevents:\n  - event: commit\n"
+			 "    required: true\n    sources: [{probes: [%s]}]\n",
+			 cases[i].probe);
 		test_write(state, "profile.yaml", text);
 		assert_int_equal(resolve_in(state, "server", true, &symbols), 0);
 		assert_int_equal(symbols->event[0].probes, 0);
@@ -306,7 +313,8 @@ static void rebase(void **state)
 static void stock_map_equals_dwarf(void **state)
 {
 	const struct symbols_options options = {
-		.map_dir = {"symbols/builds"}, .profile_dir = {"symbols/profiles"},
+		.map_dir = {"symbols/builds"},
+		.profile_dir = {"symbols/profiles"},
 	};
 	struct symbols *map, *dwarf;
 	struct image *image;
