@@ -202,14 +202,15 @@ class World:
     """client -- server -- peer, each in a namespace; two veth pairs, or with same_interface one bridge for all.
 
     forwarding: let the server's kernel route IPv4 (a TURN server doesn't need to). ipv6: give IPv6 addresses too.
+    queues: of each veth end.
     """
 
-    def __init__(self, same_interface=False, forwarding=False, ipv6=True):
+    def __init__(self, same_interface=False, forwarding=False, ipv6=True, queues=1):
         number = next(serial)
         self.name = f"turnpike-{os.getpid()}" + (f".{number}" if number else "")
         self.client, self.server, self.peer = (f"{self.name}-{side}" for side in ("client", "server", "peer"))
         self.lan = f"{self.name}-lan"
-        self.same_interface, self.forwarding, self.ipv6 = same_interface, forwarding, ipv6
+        self.same_interface, self.forwarding, self.ipv6, self.queues = same_interface, forwarding, ipv6, queues
         self.namespaces, self.processes, self.sockets = [], [], []
         self.dir = None
         self.owner = os.getpid()
@@ -297,10 +298,11 @@ class World:
             self.tune(namespace, device)
 
     def lay_out_pairs(self):
-        sh("ip", "link", "add", "client0", "netns", self.client, "type", "veth",
-           "peer", "name", "to-client", "netns", self.server)
-        sh("ip", "link", "add", "peer0", "netns", self.peer, "type", "veth",
-           "peer", "name", "to-peer", "netns", self.server)
+        queues = "numrxqueues", str(self.queues), "numtxqueues", str(self.queues)
+        sh("ip", "link", "add", "client0", "netns", self.client, *queues, "type", "veth",
+           "peer", "name", "to-client", "netns", self.server, *queues)
+        sh("ip", "link", "add", "peer0", "netns", self.peer, *queues, "type", "veth",
+           "peer", "name", "to-peer", "netns", self.server, *queues)
         self.ip(self.server, *self.addresses("to-client", f"{SERVER4}/24", f"{SERVER6}/64"),
                 *self.addresses("to-peer", f"{RELAY4}/24", f"{RELAY6}/64"))
 
