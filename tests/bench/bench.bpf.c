@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the bench needs: a generator, a bare redirect and a program that does nothing. */
+#include "bpf/compiler.h"
+#include "tests/bench/flow.h"
+#include <linux/if_ether.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+const volatile __u32 target; /* interface that generator and redirect send to */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BENCH_FLOWS);
+	__type(key, __u32);
+	__type(value, struct bench_flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bench_share);
+} shares SEC(".maps");
+
+static __always_inline struct bench_flow *next_flow(void)
+{
+	__u32 key = 0, index;
+	struct bench_share *share = bpf_map_lookup_elem(&shares, &key);
+
+	if (!share)
+		return NULL;
+	index = share->next;
+	share->next = index + 1 < share->end ? index + 1 : share->begin;
+	return bpf_map_lookup_elem(&flows, &index);
+}
+
+/* Turns the frame into one of the next flow's and sends it. */
+SEC("xdp")
+int generate(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct bench_flow *flow = next_flow();
+
+	if (!flow || data + sizeof(*flow) > end)
+		return XDP_DROP;
+	__builtin_memcpy(data, flow, sizeof(*flow));
+	return bpf_redirect(target, 0);
+}
+
+SEC("xdp")
+int redirect(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return bpf_redirect(target, 0);
+}
+
+SEC("xdp")
+int pass(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return XDP_PASS;
+}
