@@ -37,7 +37,7 @@ UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c tests/packet/*_test
 all: $(B)/turnpike ## the program, build/turnpike
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
 
 $(B)/turnpike: $(OBJ)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -67,6 +67,9 @@ tests: $(UNIT) $(BENCH) ## build the unit and packet tests
 check: ## all tests (root)
 	@tests/run
 
+check-differential: all ## 200,000 random datagrams through the server alone and with turnpike (root)
+	@DIFFERENTIAL_CASES=200000 $(or $(wildcard /usr/bin/python3),python3) -m pytest -q -s -p no:cacheprovider tests/e2e/test_differential.py
+
 demo: ## the main job, shown on the stock coturn (root)
 	@tests/demo
 
@@ -87,4 +90,4 @@ clean: ## remove build/
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check demo bench lint maps clean
+.PHONY: all help tests check check-differential demo bench lint maps clean

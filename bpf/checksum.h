@@ -29,12 +29,11 @@ static __always_inline __u32 csum_u32(__be32 word)
 	return (word & 0xffff) + (word >> 16);
 }
 
-/* A 16-byte address, aligned to 4; IPv4's zero tail adds nothing. */
-static __always_inline __u32 csum_address(const __u8 *address)
+/* A 16-byte address in two words; IPv4's zero tail adds nothing. */
+static __always_inline __u32 csum_address(const __u64 *address)
 {
-	const __u32 *word = (const __u32 *)address;
-
-	return csum_u32(word[0]) + csum_u32(word[1]) + csum_u32(word[2]) + csum_u32(word[3]);
+	return csum_u32(address[0]) + csum_u32(address[0] >> 32) + csum_u32(address[1]) +
+	       csum_u32(address[1] >> 32);
 }
 
 /* What is to be added to take a folded or 16-bit term out again. */

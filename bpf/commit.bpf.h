@@ -88,7 +88,7 @@ static __always_inline struct tp_taken *commit_taken(void)
 }
 
 struct endpoint {
-	__u8 address[16];
+	__u64 address[2];
 	__be16 port;
 	__u16 family;
 	__u32 zero;
@@ -148,7 +148,7 @@ __noinline int commit_replace_flow(__u64 hash, __u64 from, __u64 to)
 	return 0;
 }
 
-__noinline int commit_drop_flow(struct tp_flow4 *flow, __u32 slot)
+__noinline int commit_drop_flow(struct tp_flow *flow, __u32 slot)
 {
 	__u64 hash;
 
@@ -167,15 +167,15 @@ __noinline int commit_retire_handle(tp_handle handle)
 	__u32 slot = handle_slot(handle), generation = handle_generation(handle);
 	struct tp_binding *b = bpf_map_lookup_elem(&bindings, &slot);
 	struct tp_session_key key = {};
-	struct tp_flow4 up, down;
+	struct tp_flow up, down;
 
 	if (!b || !(generation & 1) ||
 	    __sync_val_compare_and_swap(&b->generation, generation, generation + 1) != generation)
 		return 0;
 	WRITE_ONCE(b->leg[TP_UP].translation.generation, 0);
 	WRITE_ONCE(b->leg[TP_DOWN].translation.generation, 0);
-	up = binding_flow4(b, TP_UP);
-	down = binding_flow4(b, TP_DOWN);
+	up = binding_flow(b, TP_UP);
+	down = binding_flow(b, TP_DOWN);
 	commit_drop_flow(&up, slot);
 	commit_drop_flow(&down, slot);
 	commit_count_port(b->port[TP_SERVER], 0, -1);
@@ -305,11 +305,9 @@ static __always_inline long commit_allocation(const struct commit *c, int *fresh
 	return index;
 }
 
-static __always_inline int same_address(const __u8 *one, const __u8 *other)
+static __always_inline int same_address(const __u64 *one, const __u64 *other)
 {
-	const __u64 *a = (const void *)one, *b = (const void *)other;
-
-	return a[0] == b[0] && a[1] == b[1];
+	return one[0] == other[0] && one[1] == other[1];
 }
 
 /* Does the record hold this very binding, still alive? Then the commit is a refresh. */
@@ -332,15 +330,15 @@ static __always_inline void commit_fill_leg(struct tp_binding *b, int direction)
 	b->hop_asked[direction] = 0;
 	leg->own.packets = leg->own.bytes = 0;
 	leg->shared.packets = leg->shared.bytes = 0;
-	/* The only writer: it holds the binding. */
-	__sync_fetch_and_add(&leg->translation.sequence, 1);
 	binding_translate(b, direction, commit_jiffies(b->expires_ns), &leg->translation);
-	__sync_fetch_and_add(&leg->translation.sequence, 1);
 }
 
 static __always_inline void commit_fill(struct tp_binding *b, const struct commit *c,
 					__u32 allocation, __u32 epoch)
 {
+	/* The only writer: it holds the binding. What is read with a leg is written with it. */
+	__sync_fetch_and_add(&b->leg[TP_UP].translation.sequence, 1);
+	__sync_fetch_and_add(&b->leg[TP_DOWN].translation.sequence, 1);
 	b->generation += 1 + (b->generation & 1); /* the next odd one */
 	b->allocation = allocation;
 	b->epoch = epoch;
@@ -353,24 +351,32 @@ static __always_inline void commit_fill(struct tp_binding *b, const struct commi
 	b->session = c->session;
 	for (int i = 0; i < TP_ENDS; i++) {
 		b->port[i] = c->end[i].port;
-		__builtin_memcpy(b->address[i], c->end[i].address, 16);
+		b->address[i][0] = c->end[i].address[0];
+		b->address[i][1] = c->end[i].address[1];
 	}
 	commit_fill_leg(b, TP_UP);
 	commit_fill_leg(b, TP_DOWN);
+	__sync_fetch_and_add(&b->leg[TP_UP].translation.sequence, 1);
+	__sync_fetch_and_add(&b->leg[TP_DOWN].translation.sequence, 1);
 }
 
 /*
  * Lets a flow lead to SLOT. A binding that had it before, and whose end was
  * missed, ends now. False: both buckets are full.
  */
-__noinline int commit_add_flow(struct tp_flow4 *flow, int direction, __u32 slot)
+__noinline int commit_add_flow(struct tp_flow *flow, int direction, __u32 slot)
 {
+	struct tp_binding *b;
 	struct flow_way way;
 	__u64 hash;
 
 	if (!flow)
 		return 0;
-	if (flow_find(flow, direction & 1, &way) && way.slot != slot)
+	b = bpf_map_lookup_elem(&bindings, &slot);
+	if (b && flow_find(flow, direction & 1, &way) && way.slot != slot &&
+	    binding_is_from(way.binding, direction,
+			    b->address[direction == TP_UP ? TP_CLIENT : TP_PEER],
+			    b->address[direction == TP_UP ? TP_SERVER : TP_RELAY]))
 		commit_retire_handle(binding_handle(way.slot, way.binding->generation));
 	hash = index_hash(flow, shared.config.index_secret);
 	return commit_replace_flow(hash, 0, index_entry(hash, slot));
@@ -381,7 +387,7 @@ __noinline int commit_install(struct commit *c, __u32 allocation, __u32 epoch)
 {
 	struct tp_taken *t = commit_taken();
 	struct tp_session_key key = {};
-	struct tp_flow4 up, down;
+	struct tp_flow up, down;
 	struct tp_binding *b;
 	tp_handle handle;
 	__u32 slot = 0;
@@ -403,8 +409,8 @@ __noinline int commit_install(struct commit *c, __u32 allocation, __u32 epoch)
 	commit_count_port(b->port[TP_SERVER], 0, 1);
 	commit_count_port(b->port[TP_RELAY], 1, 1);
 	key.channel = bpf_ntohs(c->channel);
-	up = binding_flow4(b, TP_UP);
-	down = binding_flow4(b, TP_DOWN);
+	up = binding_flow(b, TP_UP);
+	down = binding_flow(b, TP_DOWN);
 	if (bpf_map_update_elem(&sessions, &key, &handle, BPF_ANY) ||
 	    !commit_add_flow(&up, TP_UP, slot) || !commit_add_flow(&down, TP_DOWN, slot)) {
 		commit_retire_handle(handle);
@@ -459,7 +465,7 @@ __noinline int commit_refresh(struct commit *c, __u32 epoch)
 /* Commits or refreshes; returns the allocation's index if user and realm are still to be set. */
 static __always_inline long commit_binding(struct commit *c)
 {
-	__u32 index, epoch, family = TP_V4;
+	__u32 index, epoch, family = c->end[TP_RELAY].family == AF_INET6 ? TP_V6 : TP_V4;
 	struct tp_epochs *e;
 	long allocation;
 	int fresh;

@@ -36,10 +36,10 @@ struct relay {
 /* Has the server, as far as is known, let go of the binding? */
 static __always_inline int is_live(const struct tp_translation *t)
 {
-	__u32 allocation = t->allocation;
+	__u32 allocation = t->allocation, family = t->families & TP_RELAY_V6 ? TP_V6 : TP_V4;
 	struct tp_epochs *epochs_of = bpf_map_lookup_elem(&epochs, &allocation);
 
-	return epochs_of && READ_ONCE(epochs_of->epoch[TP_V4]) == t->epoch &&
+	return epochs_of && READ_ONCE(epochs_of->epoch[family]) == t->epoch &&
 	       READ_ONCE(shared.config.live[t->server & (TP_SERVERS - 1)]);
 }
 
@@ -77,21 +77,20 @@ static __always_inline void keep_hop(struct tp_leg *leg, const struct bpf_fib_lo
 }
 
 /* Has user space found it for an earlier binding between the same addresses? */
-static __always_inline int known_hop(struct tp_leg *leg, __u32 generation)
+static __noinline int known_hop(struct tp_leg *leg, const struct tp_hop_key *key, __u32 generation)
 {
-	__be32 source = addresses_source(leg->translation.addresses);
-	__be32 destination = addresses_destination(leg->translation.addresses);
-	__u32 index = binding_next_hop(source, destination);
+	__u32 index = binding_next_hop(key), begin;
 	struct tp_next_hop *known = bpf_map_lookup_elem(&next_hops, &index);
 	struct tp_hop hop;
-	__u32 begin;
 	int same;
 
 	if (!known)
 		return 0;
 	begin = seq_begin(&known->hop.sequence);
 	hop = known->hop;
-	same = known->source == source && known->destination == destination;
+	same = known->key.source[0] == key->source[0] && known->key.source[1] == key->source[1] &&
+	       known->key.destination[0] == key->destination[0] &&
+	       known->key.destination[1] == key->destination[1] && known->key.family == key->family;
 	if (seq_retry(&known->hop.sequence, begin) || !same || hop.generation != generation)
 		return 0;
 	hop.binding = leg->translation.generation;
@@ -99,38 +98,55 @@ static __always_inline int known_hop(struct tp_leg *leg, __u32 generation)
 	return 1;
 }
 
-/*
- * Finds the next hop and keeps it: from what is known, or in the kernel's FIB,
- * which answers only where the ingress device forwards and the neighbour is
- * known. Else user space is asked, which looks it up as the server's own socket
- * would.
+/* What the kernel's FIB answers (BPF_FIB_LKUP_RET_*); a next hop by an interface of ours is kept.
  */
-static __noinline int find_hop(struct xdp_md *ctx, struct tp_binding *b, __u32 slot, int direction,
-			       __u32 generation)
+static __noinline int ask_fib(struct xdp_md *ctx, struct tp_leg *leg, const struct tp_hop_key *key,
+			      __u32 generation)
 {
-	struct tp_leg *leg = &b->leg[direction & 1];
-	const struct tp_translation *t = &leg->translation;
 	struct bpf_fib_lookup fib = {
-		.family = AF_INET,
+		.family = key->family,
 		.l4_protocol = PACKET_UDP,
-		.ipv4_src = addresses_source(t->addresses),
-		.ipv4_dst = addresses_destination(t->addresses),
 		.ifindex = ctx->ingress_ifindex,
 	};
 	struct tp_device *device;
 	int err;
 
-	if (known_hop(leg, generation))
-		return 0;
-	err = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
-	if (err == BPF_FIB_LKUP_RET_SUCCESS) {
-		device = bpf_map_lookup_elem(&device_of, &fib.ifindex);
-		if (device) {
-			keep_hop(leg, &fib, device, generation);
-			return 0;
-		}
+	if (key->family == AF_INET6) {
+		__builtin_memcpy(fib.ipv6_src, key->source, sizeof(fib.ipv6_src));
+		__builtin_memcpy(fib.ipv6_dst, key->destination, sizeof(fib.ipv6_dst));
+	} else {
+		fib.ipv4_src = key->source[0];
+		fib.ipv4_dst = key->destination[0];
 	}
-	ask_for_hop(b, binding_handle(slot, t->generation), direction, generation);
+	err = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (err != BPF_FIB_LKUP_RET_SUCCESS)
+		return err;
+	device = bpf_map_lookup_elem(&device_of, &fib.ifindex);
+	if (!device)
+		return BPF_FIB_LKUP_RET_NOT_FWDED;
+	keep_hop(leg, &fib, device, generation);
+	return 0;
+}
+
+/*
+ * Finds the next hop and keeps it: from what is known, or in the kernel's FIB,
+ * which answers only where the ingress device forwards and the neighbour is
+ * known. Else user space is asked, which looks it up as the server's own socket
+ * would. What needs much stack is in calls side by side: there are 512 bytes.
+ */
+static __noinline int find_hop(struct xdp_md *ctx, struct tp_binding *b, __u32 slot, int direction,
+			       __u32 generation)
+{
+	struct tp_leg *leg = &b->leg[direction & 1];
+	struct tp_hop_key key = binding_hop_key(b, direction);
+	int err;
+
+	if (known_hop(leg, &key, generation))
+		return 0;
+	err = ask_fib(ctx, leg, &key, generation);
+	if (!err)
+		return 0;
+	ask_for_hop(b, binding_handle(slot, leg->translation.generation), direction, generation);
 	return err == BPF_FIB_LKUP_RET_NO_NEIGH ? TP_PASSED_NO_NEIGHBOUR : TP_PASSED_NO_ROUTE;
 }
 
@@ -187,91 +203,186 @@ static __always_inline void count_packet(struct tp_leg *leg, __u32 bytes)
 	__sync_fetch_and_add(&leg->shared.bytes, bytes);
 }
 
+/* The new headers; FRAME's head has moved by rewrite_strip(), the old headers have not. */
+static __always_inline void put_together(void *frame, struct shape shape, const struct relay *r,
+					 struct rewrite_headers *h)
+{
+	const struct tp_translation *t = &r->way.leg->translation;
+
+	rewrite_common(shape, r->way.leg, &r->rewrite, h);
+	if (shape.out_v6)
+		rewrite_to_6(shape, r->way.binding, &r->rewrite, h);
+	else if (shape.in_v6)
+		rewrite_6_to_4(shape, t, &r->rewrite, bpf_get_prandom_u32(), h);
+	else
+		rewrite_4_to_4(frame + sizeof(struct ethhdr) - rewrite_strip(shape), shape, t,
+			       &r->rewrite, h);
+}
+
 /*
  * Moves the frame's head, which may fail, then writes, then cuts its tail, which
- * can't: what goes is there. The old headers stay where they are until written
- * over, and are read once more.
+ * can't: what goes is there.
  */
-static __always_inline int transmit(struct xdp_md *ctx, struct relay *r, int direction)
+static __always_inline int transmit(struct xdp_md *ctx, struct relay *r, struct shape shape)
 {
-	int strip = direction == TP_UP ? PACKET_CHANNEL : -PACKET_CHANNEL;
 	struct rewrite_headers headers;
 	void *frame, *end;
 
-	if (unlikely(bpf_xdp_adjust_head(ctx, strip)))
+	if (unlikely(bpf_xdp_adjust_head(ctx, rewrite_strip(shape))))
 		return pass(TP_PASSED_HEADROOM);
 	frame = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
 	/* The frame's length is known; the verifier wants to see it. */
-	if (unlikely(frame + PACKET_HEADERS + (direction == TP_DOWN ? PACKET_CHANNEL : 0) > end))
+	if (unlikely(frame + packet_headers(shape.out_v6) +
+			     (shape.direction == TP_DOWN ? PACKET_CHANNEL : 0) >
+		     end))
 		goto restore;
-	rewrite_headers(frame + sizeof(struct ethhdr) - strip, direction, r->way.leg, &r->rewrite,
-			&headers);
+	put_together(frame, shape, r, &headers);
 	if (unlikely(!confirm(r)))
 		goto restore;
-	rewrite_write(frame, direction, &headers);
+	rewrite_write(frame, shape, &headers);
 	if (r->rewrite.trim && bpf_xdp_adjust_tail(ctx, -(int)r->rewrite.trim))
 		return XDP_DROP;
 	count_packet(r->way.leg, r->rewrite.payload);
-	count(direction == TP_UP ? TP_FORWARDED_UP : TP_FORWARDED_DOWN);
+	count(shape.direction == TP_UP ? TP_FORWARDED_UP : TP_FORWARDED_DOWN);
 	if (!(r->device & TP_HOP_REDIRECT) && r->ifindex == ctx->ingress_ifindex)
 		return XDP_TX;
 	return bpf_redirect_map(&devices, r->device & ~TP_HOP_REDIRECT, XDP_DROP);
 restore:
-	return bpf_xdp_adjust_head(ctx, -strip) ? XDP_DROP : pass(TP_PASSED_NO_BINDING);
+	return bpf_xdp_adjust_head(ctx, -rewrite_strip(shape)) ? XDP_DROP
+							       : pass(TP_PASSED_NO_BINDING);
 }
 
-/* CHANNEL: the packet's, upstream; 0 downstream. */
+/* The flow's record is found; R->way leads there. */
 static __always_inline int relay(struct xdp_md *ctx, const struct packet *p, void *end,
-				 __be16 channel)
+				 struct relay *r, struct shape shape)
 {
-	struct tp_flow4 flow =
-		binding_flow(read_u64(&p->ip->saddr), read_u32(&p->udp->source), channel);
-	int direction = channel ? TP_UP : TP_DOWN, reason;
-	const struct tp_translation *t;
-	struct relay r;
+	const struct tp_translation *t = &r->way.leg->translation;
+	int reason;
 
-	if (unlikely(!flow_find(&flow, direction, &r.way)))
-		return pass(TP_PASSED_NO_BINDING);
-	t = &r.way.leg->translation;
 	if (unlikely(!is_live(t)))
 		return pass(TP_PASSED_NO_BINDING);
 	if (unlikely(bpf_jiffies64() >= t->expires))
 		return pass(TP_PASSED_EXPIRED);
-	reason = rewrite_prepare(p, end, direction, t, &r.rewrite);
+	reason = rewrite_prepare(p, end, shape, t, &r->rewrite);
 	if (unlikely(reason))
 		return pass(reason);
-	reason = get_hop(ctx, &r, direction, READ_ONCE(shared.config.hop_generation));
+	reason = get_hop(ctx, r, shape.direction, READ_ONCE(shared.config.hop_generation));
 	if (unlikely(reason))
 		return pass(reason);
-	return transmit(ctx, &r, direction);
+	return transmit(ctx, r, shape);
 }
 
-/* A datagram to a port that has bindings: upstream if it is a listener's, and channel data. */
-static __always_inline int relay_datagram(struct xdp_md *ctx, struct packet *p,
-					  const struct tp_port *port)
+/* All but IPv4 to IPv4, apart from what nearly all packets take. */
+static __noinline int relay_v6(struct xdp_md *ctx, struct relay *r, int in_v6, int direction)
 {
-	void *end = (void *)(long)ctx->data_end;
-	__be16 *header = (void *)(p->udp + 1);
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	int out_v6 = r->way.leg->translation.families & TP_OUT_V6;
+	struct packet p;
 
-	if (unlikely(!packet_lengths(p, end)))
-		return pass(TP_PASSED_LENGTH);
+	if ((in_v6 ? packet_parse6(data, end, &p) : packet_parse(data, end, &p)) != PACKET_DATAGRAM)
+		return XDP_PASS;
+	packet_lengths(&p, end, in_v6);
+	if (!in_v6 && direction == TP_UP)
+		return relay(ctx, &p, end, r, (struct shape){TP_UP, 0, 1});
+	if (!in_v6)
+		return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 0, 1});
+	if (direction == TP_UP && out_v6)
+		return relay(ctx, &p, end, r, (struct shape){TP_UP, 1, 1});
+	if (direction == TP_UP)
+		return relay(ctx, &p, end, r, (struct shape){TP_UP, 1, 0});
+	if (out_v6)
+		return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 1, 1});
+	return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 1, 0});
+}
+
+/* CHANNEL: the packet's, upstream; 0 downstream. */
+static __always_inline int find_and_relay(struct xdp_md *ctx, const struct packet *p, void *end,
+					  __be16 channel)
+{
+	struct tp_flow flow =
+		binding_flow4(read_u64(&p->ip->saddr), read_u32(&p->udp->source), channel);
+	int direction = channel ? TP_UP : TP_DOWN;
+	struct relay r;
+
+	if (unlikely(!flow_find(&flow, direction, &r.way)))
+		return pass(TP_PASSED_NO_BINDING);
+	if (unlikely(r.way.leg->translation.families & TP_OUT_V6))
+		return relay_v6(ctx, &r, 0, direction);
+	return relay(ctx, p, end, &r, (struct shape){direction, 0, 0});
+}
+
+static __always_inline int find_and_relay6(struct xdp_md *ctx, const struct packet *p,
+					   __be16 channel)
+{
+	__u64 source[2] = {read_u64(&p->ip6->saddr), read_u64((void *)&p->ip6->saddr + 8)};
+	__u64 destination[2] = {read_u64(&p->ip6->daddr), read_u64((void *)&p->ip6->daddr + 8)};
+	struct tp_flow flow =
+		binding_flow6(source, destination, read_u32(&p->udp->source), channel);
+	int direction = channel ? TP_UP : TP_DOWN;
+	struct relay r;
+
+	if (!flow_find(&flow, direction, &r.way) ||
+	    !binding_is_from(r.way.binding, direction, source, destination))
+		return pass(TP_PASSED_NO_BINDING);
+	return relay_v6(ctx, &r, 1, direction);
+}
+
+/* What to do with a datagram to a port that has bindings. */
+enum { TO_SERVER, UPSTREAM, DOWNSTREAM };
+
+/* Upstream if the port is a listener's, and the datagram channel data. */
+static __always_inline int classify(const struct packet *p, void *end, const struct tp_port *port)
+{
+	const __be16 *header = (void *)(p->udp + 1);
+
 	if (port->listener && (void *)(header + 2) <= end && packet_is_channel(header[0]))
-		return relay(ctx, p, end, header[0]);
-	if (port->relay)
-		return relay(ctx, p, end, 0);
+		return UPSTREAM;
+	return port->relay ? DOWNSTREAM : TO_SERVER;
+}
+
+static __noinline int receive_v6(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const struct tp_port *port;
+	struct packet p;
+
+	switch (packet_parse6(data, end, &p)) {
+	case PACKET_FRAGMENTED:
+		return pass(TP_PASSED_FRAGMENT);
+	case PACKET_OPTIONS:
+		return pass(TP_PASSED_IP_OPTIONS);
+	case PACKET_DATAGRAM:
+		break;
+	default:
+		return XDP_PASS;
+	}
+	port = &shared.port[bpf_ntohs(p.udp->dest)];
+	if (!(port->listener | port->relay))
+		return XDP_PASS;
+	if (!packet_lengths(&p, end, 1))
+		return pass(TP_PASSED_LENGTH);
+	switch (classify(&p, end, port)) {
+	case UPSTREAM:
+		return find_and_relay6(ctx, &p, read_u16(p.udp + 1));
+	case DOWNSTREAM:
+		return find_and_relay6(ctx, &p, 0);
+	}
 	return pass(TP_PASSED_CONTROL);
 }
 
 SEC("xdp")
 int turnpike_xdp(struct xdp_md *ctx)
 {
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	const struct tp_port *port;
 	struct packet p;
 
-	switch (packet_parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p)) {
+	switch (packet_parse(data, end, &p)) {
 	case PACKET_FOREIGN:
 		return XDP_PASS;
+	case PACKET_V6:
+		return receive_v6(ctx);
 	case PACKET_FRAGMENTED:
 		return pass(TP_PASSED_FRAGMENT);
 	case PACKET_OPTIONS:
@@ -282,5 +393,13 @@ int turnpike_xdp(struct xdp_md *ctx)
 	port = &shared.port[bpf_ntohs(p.udp->dest)];
 	if (likely(!(port->listener | port->relay)))
 		return XDP_PASS;
-	return relay_datagram(ctx, &p, port);
+	if (unlikely(!packet_lengths(&p, end, 0)))
+		return pass(TP_PASSED_LENGTH);
+	switch (classify(&p, end, port)) {
+	case UPSTREAM:
+		return find_and_relay(ctx, &p, end, read_u16(p.udp + 1));
+	case DOWNSTREAM:
+		return find_and_relay(ctx, &p, end, 0);
+	}
+	return pass(TP_PASSED_CONTROL);
 }

@@ -20,7 +20,7 @@
  * Where a flow belongs: the upper bits of a product with a secret factor (odd),
  * since ports and channels are a client's to choose.
  */
-static __always_inline __u64 index_hash(const struct tp_flow4 *flow, __u64 secret)
+static __always_inline __u64 index_hash(const struct tp_flow *flow, __u64 secret)
 {
 	__u64 hash = flow->addresses * INDEX_GOLDEN;
 

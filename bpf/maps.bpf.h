@@ -91,7 +91,7 @@ struct flow_way {
 	__u32 sequence; /* of the leg's translation, before anything of it was read */
 };
 
-static __always_inline int flow_look(const struct tp_flow4 *flow, int direction, __u64 hash,
+static __always_inline int flow_look(const struct tp_flow *flow, int direction, __u64 hash,
 				     int choice, struct flow_way *way)
 {
 	__u32 number = index_bucket(hash, choice, shared.config.index_shift);
@@ -115,7 +115,7 @@ static __always_inline int flow_look(const struct tp_flow4 *flow, int direction,
 }
 
 /* Finds the binding that has this flow in DIRECTION. It may be gone the next moment. */
-static __always_inline int flow_find(const struct tp_flow4 *flow, int direction,
+static __always_inline int flow_find(const struct tp_flow *flow, int direction,
 				     struct flow_way *way)
 {
 	__u64 hash = index_hash(flow, shared.config.index_secret);

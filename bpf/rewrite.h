@@ -17,20 +17,27 @@
 
 #define REWRITE_TTL 64 /* coturn: a constant to clients, the most to peers */
 
+/* Known when the program is compiled: every path of it is for one of these. */
+struct shape {
+	int direction;
+	int in_v6, out_v6;
+};
+
 /* What is decided of a packet before its frame is touched. */
 struct rewrite {
 	__u32 total;	 /* new length of the IP packet */
 	__u32 payload;	 /* bytes that are relayed */
 	__u32 trim;	 /* bytes behind them: padding of ChannelData, then of Ethernet */
 	__u16 udp_check; /* as it will lie in the header */
+	__u8 ttl, tos;	 /* as they came */
 };
 
 /* The new headers, in words as they are written. */
 struct rewrite_headers {
 	__u64 ethernet;	 /* destination, and the source's first bytes */
-	__u64 ethernet2; /* the source's last, type; version, header length and TOS */
-	__u64 middle;	 /* from the total length to the protocol */
-	__u64 addresses;
+	__u64 ethernet2; /* the source's last, type; the IP header's first two bytes */
+	__u64 middle; /* IPv4: from the total length to the protocol; IPv6: up to the hop limit */
+	__u64 addresses[4];
 	__u32 ports;
 	__u32 udp;     /* length and checksum */
 	__u32 channel; /* number and length, downstream */
@@ -71,7 +78,7 @@ static __always_inline __u32 rewrite_padding(const __u8 *behind, void *end, __u3
 #define REWRITE_LARGEST (16384 - 64)
 
 /* Upstream: strip the channel header and up to three bytes of padding. */
-static __always_inline int rewrite_up(const struct packet *p, void *end,
+static __always_inline int rewrite_up(const struct packet *p, void *end, struct shape shape,
 				      const struct tp_translation *t, struct rewrite *r)
 {
 	const __be16 *header = (const void *)(p->udp + 1);
@@ -82,8 +89,8 @@ static __always_inline int rewrite_up(const struct packet *p, void *end,
 	payload = bpf_ntohs(header[1]);
 	if (payload > REWRITE_LARGEST)
 		return TP_PASSED_LENGTH;
-	r->total = PACKET_IP_UDP + payload;
-	padding = p->total - PACKET_CHANNEL - r->total;
+	padding = p->total - packet_ip_header(shape.in_v6) - sizeof(struct udphdr) -
+		  PACKET_CHANNEL - payload;
 	if (padding > 3 || (padding && !payload))
 		return TP_PASSED_LENGTH;
 	sum = csum_not(p->udp->check) + t->udp_delta + csum_not(header[1]);
@@ -92,19 +99,21 @@ static __always_inline int rewrite_up(const struct packet *p, void *end,
 				       payload & 1);
 	r->udp_check = csum_udp(sum);
 	r->payload = payload;
+	r->total = packet_ip_header(shape.out_v6) + sizeof(struct udphdr) + payload;
 	r->trim = p->room - p->total + padding;
 	return 0;
 }
 
 /* Downstream: put a channel header before the payload; no padding over UDP. */
-static __always_inline int rewrite_down(const struct packet *p, const struct tp_translation *t,
-					struct rewrite *r)
+static __always_inline int rewrite_down(const struct packet *p, struct shape shape,
+					const struct tp_translation *t, struct rewrite *r)
 {
-	r->payload = p->total - PACKET_IP_UDP;
+	r->payload = p->total - packet_ip_header(shape.in_v6) - sizeof(struct udphdr);
 	if (r->payload > REWRITE_LARGEST)
 		return TP_PASSED_LENGTH;
 	r->udp_check = csum_udp(csum_not(p->udp->check) + t->udp_delta + bpf_htons(r->payload));
-	r->total = p->total + PACKET_CHANNEL;
+	r->total = packet_ip_header(shape.out_v6) + sizeof(struct udphdr) + PACKET_CHANNEL +
+		   r->payload;
 	r->trim = p->room - p->total;
 	return 0;
 }
@@ -113,59 +122,127 @@ static __always_inline int rewrite_down(const struct packet *p, const struct tp_
  * All that is decided from packet and binding alone: 0, or the reason (enum
  * tp_counter) why the server has to do it.
  */
-static __always_inline int rewrite_prepare(const struct packet *p, void *end, int direction,
+static __always_inline int rewrite_prepare(const struct packet *p, void *end, struct shape shape,
 					   const struct tp_translation *t, struct rewrite *r)
 {
-	if (p->ip->ttl <= 1)
+	r->ttl = packet_ttl(p, shape.in_v6);
+	r->tos = packet_tos(p, shape.in_v6);
+	if (r->ttl <= 1)
 		return TP_PASSED_TTL;
 	if (!packet_checksum_usable(p, t->pseudo))
 		return TP_PASSED_CHECKSUM;
-	return direction == TP_UP ? rewrite_up(p, end, t, r) : rewrite_down(p, t, r);
+	return shape.direction == TP_UP ? rewrite_up(p, end, shape, t, r)
+					: rewrite_down(p, shape, t, r);
+}
+
+/* How many bytes the frame's head moves; the headers behind it are as much shorter. */
+static __always_inline int rewrite_strip(struct shape shape)
+{
+	return (int)packet_ip_header(shape.in_v6) - (int)packet_ip_header(shape.out_v6) +
+	       (shape.direction == TP_UP ? PACKET_CHANNEL : -PACKET_CHANNEL);
+}
+
+static __always_inline __u32 rewrite_ttl(struct shape shape, __u32 ttl)
+{
+	return shape.direction == TP_UP && ttl <= REWRITE_TTL ? ttl - 1 : REWRITE_TTL;
 }
 
 /*
- * The new headers from the old IP header at IP, the binding's leg and what was
- * decided. RFC 1624: an IP header whose checksum was wrong leaves with one
- * that is as wrong.
+ * IPv4 from IPv4, from the old header at IP. RFC 1624: a header whose checksum
+ * was wrong leaves with one that is as wrong.
  */
-static __always_inline void rewrite_headers(const void *ip, int direction, const struct tp_leg *leg,
-					    const struct rewrite *r, struct rewrite_headers *h)
+static __always_inline void rewrite_4_to_4(const void *ip, struct shape shape,
+					   const struct tp_translation *t, const struct rewrite *r,
+					   struct rewrite_headers *h)
 {
-	const struct tp_translation *t = &leg->translation;
 	__u64 middle = read_u64(ip + 2);
-	__u32 ttl = middle >> 48 & 0xff, new_ttl = REWRITE_TTL, sum;
+	__u32 ttl = middle >> 48 & 0xff, new_ttl = rewrite_ttl(shape, ttl), sum;
 	__u16 total = bpf_htons(r->total);
 
-	if (direction == TP_UP && ttl <= REWRITE_TTL)
-		new_ttl = ttl - 1;
 	sum = csum_not(read_u16(ip + 10)) + t->ip_delta + csum_not(middle) + total +
 	      csum_not(middle >> 32) + csum_not(ttl) + new_ttl;
 	h->ip_check = ~csum_fold(sum);
 	h->middle = (middle & 0xffff0000) | total | (__u64)bpf_htons(PACKET_DF) << 32 |
 		    (__u64)new_ttl << 48 | (__u64)PACKET_UDP << 56;
+	h->ethernet2 |= 0x45ULL << 48 | (__u64) * (const __u8 *)(ip + 1) << 56;
+	h->addresses[0] = t->addresses;
+}
+
+/*
+ * IPv4 from IPv6: the server's socket for peers lets routers fragment, if its
+ * client is one of IPv6 (coturn), so ID, its identification, must be any.
+ */
+static __always_inline void rewrite_6_to_4(struct shape shape, const struct tp_translation *t,
+					   const struct rewrite *r, __u16 id,
+					   struct rewrite_headers *h)
+{
+	__u16 total = bpf_htons(r->total), df = shape.direction == TP_UP ? 0 : bpf_htons(PACKET_DF);
+	__u32 ttl = rewrite_ttl(shape, r->ttl), sum;
+
+	sum = (0x45 | r->tos << 8) + total + id + df + (ttl | PACKET_UDP << 8) + t->ip_delta;
+	h->ip_check = ~csum_fold(sum);
+	h->middle = total | (__u32)id << 16 | (__u64)df << 32 | (__u64)ttl << 48 |
+		    (__u64)PACKET_UDP << 56;
+	h->ethernet2 |= 0x45ULL << 48 | (__u64)r->tos << 56;
+	h->addresses[0] = t->addresses;
+}
+
+/* IPv6 from either. The flow label is 0: the server's differs from socket to socket. */
+static __always_inline void rewrite_to_6(struct shape shape, const struct tp_binding *b,
+					 const struct rewrite *r, struct rewrite_headers *h)
+{
+	struct binding_ends ends = binding_ends(shape.direction);
+	__u16 length = bpf_htons(r->total - sizeof(struct ipv6hdr));
+
+	h->ethernet2 |= (__u64)bpf_htons(0x6000 | r->tos << 4) << 48;
+	h->middle = (__u32)length << 16 | (__u64)PACKET_UDP << 32 |
+		    (__u64)rewrite_ttl(shape, r->ttl) << 40;
+	h->addresses[0] = b->address[ends.source][0];
+	h->addresses[1] = b->address[ends.source][1];
+	h->addresses[2] = b->address[ends.destination][0];
+	h->addresses[3] = b->address[ends.destination][1];
+}
+
+/* All but what the functions above make. */
+static __always_inline void rewrite_common(struct shape shape, const struct tp_leg *leg,
+					   const struct rewrite *r, struct rewrite_headers *h)
+{
+	const struct tp_translation *t = &leg->translation;
+	__u16 type = bpf_htons(shape.out_v6 ? ETH_P_IPV6 : ETH_P_IP);
+	__u16 length = bpf_htons(r->total - packet_ip_header(shape.out_v6));
+
 	h->ethernet = read_u64(leg->hop.destination);
-	h->ethernet2 = read_u32(leg->hop.source + 2) | (__u64)bpf_htons(ETH_P_IP) << 32 |
-		       0x45ULL << 48 | (__u64) * (const __u8 *)(ip + 1) << 56;
-	h->addresses = t->addresses;
+	h->ethernet2 = read_u32(leg->hop.source + 2) | (__u64)type << 32;
 	h->ports = t->ports;
-	h->udp = (__u32)r->udp_check << 16 | bpf_htons(r->total - sizeof(struct iphdr));
-	if (direction == TP_DOWN)
+	h->udp = (__u32)r->udp_check << 16 | length;
+	if (shape.direction == TP_DOWN)
 		h->channel = (__u32)bpf_htons(r->payload) << 16 | t->channel;
 }
 
-/* Writes the new headers at FRAME: PACKET_HEADERS bytes, downstream PACKET_CHANNEL more. */
-static __always_inline void rewrite_write(void *frame, int direction,
+/* Writes the new headers at FRAME: packet_headers(), downstream PACKET_CHANNEL more. */
+static __always_inline void rewrite_write(void *frame, struct shape shape,
 					  const struct rewrite_headers *h)
 {
+	void *udp = frame + sizeof(struct ethhdr) + packet_ip_header(shape.out_v6);
+
 	write_u64(frame, h->ethernet);
 	write_u64(frame + 8, h->ethernet2);
-	write_u64(frame + 16, h->middle);
-	write_u16(frame + 24, h->ip_check);
-	write_u64(frame + 26, h->addresses);
-	write_u32(frame + 34, h->ports);
-	write_u32(frame + 38, h->udp);
-	if (direction == TP_DOWN)
-		write_u32(frame + 42, h->channel);
+	if (shape.out_v6) {
+		write_u32(frame + 16, h->middle);
+		write_u16(frame + 20, h->middle >> 32);
+		write_u64(frame + 22, h->addresses[0]);
+		write_u64(frame + 30, h->addresses[1]);
+		write_u64(frame + 38, h->addresses[2]);
+		write_u64(frame + 46, h->addresses[3]);
+	} else {
+		write_u64(frame + 16, h->middle);
+		write_u16(frame + 24, h->ip_check);
+		write_u64(frame + 26, h->addresses[0]);
+	}
+	write_u32(udp, h->ports);
+	write_u32(udp + 4, h->udp);
+	if (shape.direction == TP_DOWN)
+		write_u32(udp + 8, h->channel);
 }
 
 #endif

@@ -31,12 +31,17 @@ enum tp_direction { TP_UP, TP_DOWN, TP_DIRECTIONS }; /* client to peer, peer to 
 /* The four ends of a binding; index of tp_binding.port and .address. */
 enum tp_end { TP_CLIENT, TP_SERVER, TP_RELAY, TP_PEER, TP_ENDS };
 
-/* IPv4 flow, in two words to be compared and hashed at once. */
-struct tp_flow4 {
-	__u64 addresses; /* source and destination as they lie in an IPv4 header */
-	__u64 ports;	 /* in its lower half the two as they lie in a UDP header, */
-			 /* in its upper half the channel (__be16); 0: from peer to client */
+/*
+ * A flow, in two words to be compared and hashed at once. Of IPv6's addresses it
+ * has a hash only: who finds a flow's record compares them too.
+ */
+struct tp_flow {
+	__u64 addresses; /* IPv4: source and destination as they lie in a header */
+	__u64 ports;	 /* in its lower half the two as they lie in a UDP header, then the */
+			 /* channel (__be16; 0: from peer to client), then TP_FLOW_V6 */
 };
+
+#define TP_FLOW_V6 (1ULL << 48)
 
 /* (generation << 32 | slot): one life of a slot. 0 is no handle. */
 typedef __u64 tp_handle;
@@ -53,13 +58,13 @@ struct tp_bucket {
  * terms are one's complement sums of 16-bit words as they lie, folded.
  */
 struct tp_translation {
-	struct tp_flow4 in; /* the flow that it is for */
+	struct tp_flow in; /* the flow that it is for */
 	__u32 sequence;
 	__u32 generation; /* the binding's; 0: no packet is relayed */
 	__u32 epoch;
 	__u32 allocation;
 	__u64 expires;	 /* jiffies */
-	__u64 addresses; /* and so on: what the packet gets */
+	__u64 addresses; /* and so on: what the packet gets; IPv6's are in the record */
 	__u32 ports;
 	union {
 		struct {
@@ -68,11 +73,15 @@ struct tp_translation {
 		};
 		__u32 claim; /* both, for who wants to be the owner; at any time */
 	};
-	__u16 server;	 /* index of tp_config.live */
+	__u8 server;	 /* index of tp_config.live */
+	__u8 families;	 /* TP_IN_V6 and so on */
 	__u16 pseudo;	 /* of the datagram as it comes in, without the length */
 	__u16 udp_delta; /* to the UDP checksum, but for payload and padding */
-	__u16 ip_delta;	 /* to the IPv4 header's, but for length, TTL and the flags that were */
+	__u16 ip_delta;	 /* to the IPv4 header's, but for length, TTL and the flags that were; */
+			 /* from IPv6: the new addresses' sum */
 };
+
+enum { TP_IN_V6 = 1, TP_OUT_V6 = 2, TP_RELAY_V6 = 4 };
 
 /* Where a direction's packets leave. `sequence` is odd while it is written. */
 struct tp_hop {
@@ -93,10 +102,15 @@ struct tp_hop {
  * them: at binding_next_hop()'s place, where another pair may push it out.
  */
 #define TP_NEXT_HOPS	4096
+struct tp_hop_key {
+	__u64 source[2]; /* as tp_binding.address */
+	__u64 destination[2];
+	__u64 family;
+};
+
 struct tp_next_hop {
 	struct tp_hop hop; /* its `binding` is 0 */
-	__be32 source;
-	__be32 destination;
+	struct tp_hop_key key;
 };
 
 struct tp_count {
@@ -135,7 +149,7 @@ struct tp_binding {
 	__u32 zero2;
 	/* When user space was last asked for a hop: generation << 16 | jiffies, 16 bits of each. */
 	__u32 hop_asked[TP_DIRECTIONS];
-	__u8 address[TP_ENDS][16];
+	__u64 address[TP_ENDS][2];
 };
 
 /* Bumping a family's epoch retires every binding of the allocation that is relayed there. */
@@ -264,10 +278,10 @@ struct tp_notice {
 	__u32 direction;
 };
 
-_Static_assert(sizeof(struct tp_flow4) == 16, "tp_flow4 layout");
+_Static_assert(sizeof(struct tp_flow) == 16, "tp_flow layout");
 _Static_assert(sizeof(struct tp_hop) == 32, "tp_hop layout");
 _Static_assert(sizeof(struct tp_translation) == 64, "tp_translation layout");
-_Static_assert(sizeof(struct tp_next_hop) == 40, "tp_next_hop layout");
+_Static_assert(sizeof(struct tp_next_hop) == 72, "tp_next_hop layout");
 _Static_assert(sizeof(struct tp_leg) == 128, "tp_leg layout");
 _Static_assert(sizeof(struct tp_binding) == 384, "tp_binding layout");
 _Static_assert(sizeof(struct tp_allocation) == 16 + TP_USER_LENGTH + TP_REALM_LENGTH,

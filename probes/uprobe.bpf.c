@@ -200,12 +200,17 @@ __noinline int checks_hold(const struct tp_plan *plan, const struct call *call)
 	return FETCH_DONE;
 }
 
+/* Not a wildcard, loopback, multicast, or an address that means something on one link only. */
 static __always_inline int is_host(const struct endpoint *end)
 {
-	__u8 first = end->address[0];
+	__u8 first = end->address[0], second = end->address[0] >> 8;
 
-	/* Not 0.0.0.0/8, 127.0.0.0/8, multicast or broadcast. */
-	return end->family == AF_INET && end->port && first && first != 127 && first < 224;
+	if (!end->port)
+		return 0;
+	if (end->family == AF_INET)
+		return first && first != 127 && first < 224;
+	return end->family == AF_INET6 && first && first != 0xff &&
+	       !(first == 0xfe && (second & 0xc0) == 0x80);
 }
 
 /*
@@ -232,6 +237,7 @@ static __noinline int fetch_commit(const struct tp_plan *plan, const struct call
 				   struct commit *c)
 {
 	__u64 channel = 0;
+	int relay;
 
 	if (fetch_number(&plan->field[TP_FIELD_SESSION], call, &c->session) != FETCH_DONE ||
 	    fetch_number(&plan->field[TP_FIELD_CHANNEL], call, &channel) != FETCH_DONE ||
@@ -242,11 +248,10 @@ static __noinline int fetch_commit(const struct tp_plan *plan, const struct call
 	    fetch_sockaddr(&plan->field[TP_FIELD_CLIENT], call, &c->end[TP_CLIENT]) != FETCH_DONE ||
 	    fetch_sockaddr(&plan->field[TP_FIELD_SERVER], call, &c->end[TP_SERVER]) != FETCH_DONE)
 		return FETCH_FAILED;
-	if (c->end[TP_PEER].family == AF_INET &&
-	    fetch_sockaddr(&plan->field[TP_FIELD_RELAY_V4], call, &c->end[TP_RELAY]) ==
-		    FETCH_FAILED)
-		return FETCH_FAILED;
-	return FETCH_DONE;
+	relay = c->end[TP_PEER].family == AF_INET6 ? TP_FIELD_RELAY_V6 : TP_FIELD_RELAY_V4;
+	return fetch_sockaddr(&plan->field[relay], call, &c->end[TP_RELAY]) == FETCH_FAILED
+		       ? FETCH_FAILED
+		       : FETCH_DONE;
 }
 
 __noinline int on_commit(const struct tp_plan *plan, const struct call *call)
@@ -263,7 +268,9 @@ __noinline int on_commit(const struct tp_plan *plan, const struct call *call)
 	if (fetch_commit(plan, call, &c) != FETCH_DONE)
 		return FETCH_FAILED;
 	if (!is_host(&c.end[TP_CLIENT]) || !is_host(&c.end[TP_SERVER]) ||
-	    !is_host(&c.end[TP_RELAY]) || !is_host(&c.end[TP_PEER])) {
+	    !is_host(&c.end[TP_RELAY]) || !is_host(&c.end[TP_PEER]) ||
+	    c.end[TP_CLIENT].family != c.end[TP_SERVER].family ||
+	    c.end[TP_RELAY].family != c.end[TP_PEER].family) {
 		count(TP_REFUSED_ADDRESS);
 		return FETCH_DONE;
 	}

@@ -228,7 +228,7 @@ int engine_binding(const struct engine *engine, __u32 slot, struct tp_binding *r
 		return 0;
 	return !bpf_map_lookup_elem(bpf_map__fd(engine->uprobe->maps.epochs), &ret->allocation,
 				    &e) &&
-	       e.epoch[TP_V4] == ret->epoch;
+	       e.epoch[ret->peer_family == AF_INET6 ? TP_V6 : TP_V4] == ret->epoch;
 }
 
 __u64 engine_memory(const struct engine *engine)

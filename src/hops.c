@@ -8,23 +8,16 @@
 #include "src/log.h"
 #include "src/netlink.h"
 
-static uint32_t hop_address(const struct tp_binding *b, int end)
-{
-	uint32_t address;
-
-	memcpy(&address, b->address[end], sizeof(address));
-	return address;
-}
-
-static int hop_find(struct netlink *netlink, struct interfaces *interfaces, uint32_t source,
-		    uint32_t destination, struct tp_hop *hop)
+static int hop_find(struct netlink *netlink, struct interfaces *interfaces,
+		    const struct address *source, const struct address *destination,
+		    struct tp_hop *hop)
 {
 	struct netlink_route route;
 	struct netlink_link link;
 	char why[256];
 	int err;
 
-	err = netlink_route(netlink, source, destination, 0, &route);
+	err = netlink_route(netlink, source, destination, &route);
 	if (err)
 		return err;
 	if (route.local || netlink_link(netlink, route.ifindex, &link) || link.loopback)
@@ -33,7 +26,7 @@ static int hop_find(struct netlink *netlink, struct interfaces *interfaces, uint
 				: interfaces_attach(interfaces, route.ifindex, why, sizeof(why));
 	if (err < 0)
 		return err;
-	err = netlink_neighbour(netlink, route.ifindex, route.next, hop->destination);
+	err = netlink_neighbour(netlink, route.ifindex, &route.next, hop->destination);
 	if (err)
 		return err;
 	if (!interfaces_is_attached(interfaces, route.ifindex))
@@ -49,7 +42,8 @@ int hops_resolve(struct engine *engine, struct netlink *netlink, struct interfac
 		 tp_handle handle, __u32 direction)
 {
 	struct tp_hop hop = {.generation = READ_ONCE(engine->config->hop_generation)};
-	uint32_t source, destination;
+	struct address source, destination;
+	struct tp_hop_key key;
 	struct tp_next_hop *known;
 	struct tp_binding b;
 	int err;
@@ -57,19 +51,18 @@ int hops_resolve(struct engine *engine, struct netlink *netlink, struct interfac
 	if (!engine_binding(engine, handle_slot(handle), &b) ||
 	    b.generation != handle_generation(handle))
 		return -ESTALE;
-	source = hop_address(&b, direction == TP_UP ? TP_RELAY : TP_SERVER);
-	destination = hop_address(&b, direction == TP_UP ? TP_PEER : TP_CLIENT);
-	known = &engine->next_hops[binding_next_hop(source, destination)];
-	if (known->source == source && known->destination == destination &&
-	    known->hop.generation == hop.generation)
+	key = binding_hop_key(&b, direction);
+	known = &engine->next_hops[binding_next_hop(&key)];
+	if (!memcmp(&known->key, &key, sizeof(key)) && known->hop.generation == hop.generation)
 		return 0;
-	err = hop_find(netlink, interfaces, source, destination, &hop);
+	source = address_of(key.family, key.source);
+	destination = address_of(key.family, key.destination);
+	err = hop_find(netlink, interfaces, &source, &destination, &hop);
 	if (err)
 		return err;
 	/* It is no pair's while it is changed; only this thread writes. */
 	WRITE_ONCE(known->hop.generation, 0);
-	known->source = source;
-	known->destination = destination;
+	known->key = key;
 	hop_write(&known->hop, &hop);
 	return 0;
 }

@@ -134,23 +134,22 @@ int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why
 }
 
 struct cover {
-	struct interfaces *interfaces;
-	uint32_t address;
-	char *why;
-	size_t size;
+	const struct address *address;
 	uint32_t ifindex[INTERFACES];
 	size_t count;
 };
 
-static void cover_found(uint32_t ifindex, uint32_t address, void *data)
+static void cover_found(uint32_t ifindex, const struct address *address, void *data)
 {
 	struct cover *cover = data;
 
-	if ((!cover->address || cover->address == address) && cover->count < INTERFACES)
+	if ((address_is_any(cover->address) || address_equal(cover->address, address)) &&
+	    cover->count < INTERFACES)
 		cover->ifindex[cover->count++] = ifindex;
 }
 
-int interfaces_cover(struct interfaces *interfaces, uint32_t address, char *why, size_t size)
+int interfaces_cover(struct interfaces *interfaces, const struct address *address, char *why,
+		     size_t size)
 {
 	struct cover cover = {.address = address};
 	int err;

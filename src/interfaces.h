@@ -11,6 +11,7 @@
 
 #define INTERFACES TP_DEVICES
 
+struct address;
 struct engine;
 struct netlink;
 
@@ -38,8 +39,9 @@ struct interfaces {
  */
 int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why, size_t size);
 
-/* Attaches to the interface that has ADDRESS, or for 0 to all that have one. */
-int interfaces_cover(struct interfaces *interfaces, uint32_t address, char *why, size_t size);
+/* Attaches to the interface that has ADDRESS, for a wildcard to all that have any. */
+int interfaces_cover(struct interfaces *interfaces, const struct address *address, char *why,
+		     size_t size);
 
 /* From --interface: comma-separated names. */
 int interfaces_named(struct interfaces *interfaces, const char *names, char *why, size_t size);

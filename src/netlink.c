@@ -15,7 +15,8 @@
 	1024 /* of which changes are told from mere refreshes; more: every event counts */
 
 struct neighbour {
-	uint32_t ifindex, address;
+	uint32_t ifindex;
+	struct address address;
 	uint8_t mac[6];
 };
 
@@ -28,7 +29,8 @@ struct netlink {
 };
 
 static const int netlink_groups[] = {
-	RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
+	RTNLGRP_LINK,	   RTNLGRP_NEIGH,	RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE,
+	RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE,  RTNLGRP_IPV6_RULE,
 };
 
 static struct mnl_socket *netlink_socket(void)
@@ -164,31 +166,54 @@ int netlink_link(struct netlink *netlink, uint32_t ifindex, struct netlink_link 
 }
 
 struct address_walk {
-	void (*each)(uint32_t ifindex, uint32_t address, void *data);
+	netlink_address_fn *each;
 	void *data;
 };
+
+/* The attribute's address, or none (family 0) if it is of another length. */
+static struct address attr_address(const struct nlattr *attr, uint8_t family)
+{
+	struct address none = {};
+
+	if ((family != AF_INET && family != AF_INET6) ||
+	    mnl_attr_get_payload_len(attr) != address_length(family))
+		return none;
+	return address_of(family, mnl_attr_get_payload(attr));
+}
+
+static void put_address(struct nlmsghdr *header, uint16_t type, const struct address *address)
+{
+	mnl_attr_put(header, type, address_length(address->family), address->byte);
+}
 
 static int address_found(const struct nlmsghdr *header, void *data)
 {
 	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(header);
 	struct address_walk *walk = data;
+	struct address address = {};
 	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, header, sizeof(*info)) if (mnl_attr_get_type(attr) == IFA_LOCAL &&
-							   info->ifa_family == AF_INET)
-		walk->each(info->ifa_index, mnl_attr_get_u32(attr), walk->data);
+	/* IFA_LOCAL is its own address on a point-to-point link, where IFA_ADDRESS is the other's.
+	 */
+	mnl_attr_for_each(attr, header, sizeof(*info))
+	{
+		if (mnl_attr_get_type(attr) == IFA_LOCAL ||
+		    (mnl_attr_get_type(attr) == IFA_ADDRESS && !address.family))
+			address = attr_address(attr, info->ifa_family);
+	}
+	if (address.family)
+		walk->each(info->ifa_index, &address, walk->data);
 	return MNL_CB_OK;
 }
 
-int netlink_addresses(struct netlink *netlink,
-		      void (*each)(uint32_t ifindex, uint32_t address, void *data), void *data)
+int netlink_addresses(struct netlink *netlink, netlink_address_fn *each, void *data)
 {
 	char buffer[MNL_NLMSG_HDRLEN + 64];
 	struct nlmsghdr *header = netlink_request(buffer, RTM_GETADDR, NLM_F_DUMP);
 	struct ifaddrmsg *info = mnl_nlmsg_put_extra_header(header, sizeof(*info));
 	struct address_walk walk = {each, data};
 
-	info->ifa_family = AF_INET;
+	info->ifa_family = AF_UNSPEC;
 	return netlink_talk(netlink, header, address_found, &walk);
 }
 
@@ -206,7 +231,7 @@ static int route_found(const struct nlmsghdr *header, void *data)
 			route->ifindex = mnl_attr_get_u32(attr);
 			break;
 		case RTA_GATEWAY:
-			route->next = mnl_attr_get_u32(attr);
+			route->next = attr_address(attr, info->rtm_family);
 			break;
 		case RTA_VIA: /* IPv4 by an IPv6 gateway: left to the server */
 			route->local = true;
@@ -221,21 +246,20 @@ static int route_found(const struct nlmsghdr *header, void *data)
 	return MNL_CB_STOP;
 }
 
-int netlink_route(struct netlink *netlink, uint32_t source, uint32_t destination, uint8_t tos,
-		  struct netlink_route *ret)
+int netlink_route(struct netlink *netlink, const struct address *source,
+		  const struct address *destination, struct netlink_route *ret)
 {
 	char buffer[MNL_NLMSG_HDRLEN + 128];
 	struct nlmsghdr *header = netlink_request(buffer, RTM_GETROUTE, 0);
 	struct rtmsg *info = mnl_nlmsg_put_extra_header(header, sizeof(*info));
 
 	memset(ret, 0, sizeof(*ret));
-	ret->next = destination;
-	info->rtm_family = AF_INET;
-	info->rtm_dst_len = 32;
-	info->rtm_src_len = 32;
-	info->rtm_tos = tos;
-	mnl_attr_put_u32(header, RTA_DST, destination);
-	mnl_attr_put_u32(header, RTA_SRC, source);
+	ret->next = *destination;
+	info->rtm_family = destination->family;
+	info->rtm_dst_len = 8 * address_length(destination->family);
+	info->rtm_src_len = 8 * address_length(source->family);
+	put_address(header, RTA_DST, destination);
+	put_address(header, RTA_SRC, source);
 	return netlink_talk(netlink, header, route_found, ret);
 }
 
@@ -247,18 +271,16 @@ static bool neighbour_parse(const struct nlmsghdr *header, struct neighbour *ret
 
 	memset(ret, 0, sizeof(*ret));
 	ret->ifindex = info->ndm_ifindex;
-	if (info->ndm_family != AF_INET)
-		return false;
 	mnl_attr_for_each(attr, header, sizeof(*info))
 	{
 		if (mnl_attr_get_type(attr) == NDA_DST)
-			ret->address = mnl_attr_get_u32(attr);
+			ret->address = attr_address(attr, info->ndm_family);
 		if (mnl_attr_get_type(attr) == NDA_LLADDR && mnl_attr_get_payload_len(attr) == 6) {
 			memcpy(ret->mac, mnl_attr_get_payload(attr), 6);
 			mac = true;
 		}
 	}
-	return mac && header->nlmsg_type == RTM_NEWNEIGH &&
+	return mac && ret->address.family && header->nlmsg_type == RTM_NEWNEIGH &&
 	       info->ndm_state & (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE |
 				  NUD_STALE | NUD_DELAY);
 }
@@ -272,7 +294,7 @@ static bool neighbour_learn(struct netlink *netlink, const struct neighbour *n, 
 	for (unsigned int i = 0; i < netlink->neighbours; i++) {
 		struct neighbour *known = &netlink->known[i];
 
-		if (known->ifindex != n->ifindex || known->address != n->address)
+		if (known->ifindex != n->ifindex || !address_equal(&known->address, &n->address))
 			continue;
 		if (!memcmp(known->mac, now->mac, sizeof(now->mac)))
 			return false;
@@ -299,21 +321,22 @@ static int neighbour_found(const struct nlmsghdr *header, void *data)
 }
 
 /* What `ip neigh ... use` does: has the kernel resolve or confirm the neighbour. */
-static void neighbour_use(struct netlink *netlink, uint32_t ifindex, uint32_t address)
+static void neighbour_use(struct netlink *netlink, uint32_t ifindex, const struct address *address)
 {
 	char buffer[MNL_NLMSG_HDRLEN + 128];
 	struct nlmsghdr *header =
 		netlink_request(buffer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK);
 	struct ndmsg *info = mnl_nlmsg_put_extra_header(header, sizeof(*info));
 
-	info->ndm_family = AF_INET;
+	info->ndm_family = address->family;
 	info->ndm_ifindex = ifindex;
 	info->ndm_flags = NTF_USE;
-	mnl_attr_put_u32(header, NDA_DST, address);
+	put_address(header, NDA_DST, address);
 	netlink_talk(netlink, header, NULL, NULL);
 }
 
-int netlink_neighbour(struct netlink *netlink, uint32_t ifindex, uint32_t address, uint8_t *ret_mac)
+int netlink_neighbour(struct netlink *netlink, uint32_t ifindex, const struct address *address,
+		      uint8_t *ret_mac)
 {
 	char buffer[MNL_NLMSG_HDRLEN + 128];
 	struct nlmsghdr *header = netlink_request(buffer, RTM_GETNEIGH, 0);
@@ -321,9 +344,9 @@ int netlink_neighbour(struct netlink *netlink, uint32_t ifindex, uint32_t addres
 	struct neighbour_answer answer = {.netlink = netlink};
 	int err;
 
-	info->ndm_family = AF_INET;
+	info->ndm_family = address->family;
 	info->ndm_ifindex = ifindex;
-	mnl_attr_put_u32(header, NDA_DST, address);
+	put_address(header, NDA_DST, address);
 	err = netlink_talk(netlink, header, neighbour_found, &answer);
 	if (!err && answer.valid) {
 		neighbour_learn(netlink, &answer.neighbour, true);
@@ -347,7 +370,9 @@ static int change_found(const struct nlmsghdr *header, void *data)
 
 	if (header->nlmsg_type == RTM_NEWNEIGH || header->nlmsg_type == RTM_DELNEIGH) {
 		valid = neighbour_parse(header, &neighbour);
-		if (!neighbour.address || !neighbour_learn(netlink, &neighbour, valid))
+		/* Multicast needs no resolving; its entries come and go with what is sent. */
+		if (!neighbour.address.family || address_is_multicast(&neighbour.address) ||
+		    !neighbour_learn(netlink, &neighbour, valid))
 			return MNL_CB_OK;
 	}
 	netlink->changed = true;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <net/if.h>
+#include "src/address.h"
 
 struct netlink;
 
@@ -29,23 +30,24 @@ struct netlink_link {
 /* By index; -ENODEV if there is none. */
 int netlink_link(struct netlink *netlink, uint32_t ifindex, struct netlink_link *ret);
 
-/* Calls EACH(ifindex, address) for every IPv4 address. */
-int netlink_addresses(struct netlink *netlink,
-		      void (*each)(uint32_t ifindex, uint32_t address, void *data), void *data);
+typedef void netlink_address_fn(uint32_t ifindex, const struct address *address, void *data);
+
+/* Calls EACH for every address of the machine. */
+int netlink_addresses(struct netlink *netlink, netlink_address_fn *each, void *data);
 
 struct netlink_route {
 	uint32_t ifindex;
-	uint32_t next; /* gateway, or the destination itself if it is on the link */
-	uint16_t mtu;  /* 0: the interface's */
-	bool local;    /* to this machine itself, or unreachable: not to be relayed */
+	struct address next; /* gateway, or the destination itself if it is on the link */
+	uint16_t mtu;	     /* 0: the interface's */
+	bool local;	     /* to this machine itself, or unreachable: not to be relayed */
 };
 
 /* The route of a datagram from SOURCE that this machine sends itself. */
-int netlink_route(struct netlink *netlink, uint32_t source, uint32_t destination, uint8_t tos,
-		  struct netlink_route *ret);
+int netlink_route(struct netlink *netlink, const struct address *source,
+		  const struct address *destination, struct netlink_route *ret);
 
 /* MAC of a neighbour; -ENOENT: not known (then the kernel is asked to find it). */
-int netlink_neighbour(struct netlink *netlink, uint32_t ifindex, uint32_t address,
+int netlink_neighbour(struct netlink *netlink, uint32_t ifindex, const struct address *address,
 		      uint8_t *ret_mac);
 
 /* Watching for changes: readable when something happened. */

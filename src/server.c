@@ -147,7 +147,7 @@ static int server_inodes(const struct server *server, struct inodes *ret)
 
 struct addresses {
 	const struct inodes *inodes;
-	uint32_t *address;
+	struct address *address;
 	size_t count, size;
 };
 
@@ -155,20 +155,20 @@ static int address_found(const struct nlmsghdr *header, void *data)
 {
 	const struct inet_diag_msg *message = mnl_nlmsg_get_payload(header);
 	struct addresses *all = data;
-	uint32_t address = message->id.idiag_src[0];
+	struct address address = address_of(message->idiag_family, message->id.idiag_src);
 
 	if (!bsearch(&message->idiag_inode, all->inodes->inode, all->inodes->count,
 		     sizeof(uint32_t), inode_compare))
 		return MNL_CB_OK;
 	for (size_t i = 0; i < all->count; i++)
-		if (all->address[i] == address)
+		if (address_equal(&all->address[i], &address))
 			return MNL_CB_OK;
 	if (all->count < all->size)
 		all->address[all->count++] = address;
 	return MNL_CB_OK;
 }
 
-static int server_dump_udp(struct addresses *all)
+static int server_dump_udp(struct addresses *all, uint8_t family)
 {
 	char buffer[MNL_SOCKET_BUFFER_SIZE];
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
@@ -180,7 +180,7 @@ static int server_dump_udp(struct addresses *all)
 	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
-	request->sdiag_family = AF_INET;
+	request->sdiag_family = family;
 	request->sdiag_protocol = IPPROTO_UDP;
 	request->idiag_states = -1;
 	socket = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
@@ -199,7 +199,7 @@ static int server_dump_udp(struct addresses *all)
 	return err;
 }
 
-int server_udp_addresses(const struct server *server, uint32_t *ret, size_t size)
+int server_udp_addresses(const struct server *server, struct address *ret, size_t size)
 {
 	struct inodes inodes = {};
 	struct addresses all = {.inodes = &inodes, .address = ret, .size = size};
@@ -207,7 +207,9 @@ int server_udp_addresses(const struct server *server, uint32_t *ret, size_t size
 
 	err = server_inodes(server, &inodes);
 	if (!err)
-		err = server_dump_udp(&all);
+		err = server_dump_udp(&all, AF_INET);
+	if (!err)
+		err = server_dump_udp(&all, AF_INET6);
 	free(inodes.inode);
 	return err ? err : (int)all.count;
 }

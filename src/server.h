@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "src/address.h"
 
 struct server {
 	pid_t pid;
@@ -23,7 +24,7 @@ void server_close(struct server *server);
 /* Moves the calling process into the server's network namespace. */
 int server_enter_network(const struct server *server);
 
-/* Local IPv4 addresses (network order, 0 = wildcard) of its UDP sockets, at most SIZE of them. */
-int server_udp_addresses(const struct server *server, uint32_t *ret, size_t size);
+/* Local addresses of its UDP sockets, each once, wildcards too; at most SIZE of them. */
+int server_udp_addresses(const struct server *server, struct address *ret, size_t size);
 
 #endif

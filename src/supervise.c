@@ -88,7 +88,7 @@ static int supervise_load(struct supervisor *s, char *why)
 
 static int supervise_interfaces(struct supervisor *s, char *why)
 {
-	uint32_t address[INTERFACES];
+	struct address address[INTERFACES];
 	int count, err;
 
 	err = server_enter_network(&s->server);
@@ -118,7 +118,7 @@ static int supervise_interfaces(struct supervisor *s, char *why)
 		return count;
 	}
 	for (int i = 0; i < count; i++) {
-		err = interfaces_cover(&s->interfaces, address[i], why, SUPERVISE_WHY);
+		err = interfaces_cover(&s->interfaces, &address[i], why, SUPERVISE_WHY);
 		if (err < 0)
 			return err;
 	}
@@ -184,13 +184,13 @@ static void say_interfaces(struct supervisor *s)
 static void cover_relay(struct supervisor *s, const struct tp_notice *n)
 {
 	struct tp_binding b;
-	uint32_t address;
+	struct address address;
 	char why[SUPERVISE_WHY];
 
 	if (!engine_binding(&s->engine, (__u32)n->handle, &b))
 		return;
-	memcpy(&address, b.address[TP_RELAY], sizeof(address));
-	if (interfaces_cover(&s->interfaces, address, why, sizeof(why)) < 0)
+	address = address_of(b.peer_family, b.address[TP_RELAY]);
+	if (interfaces_cover(&s->interfaces, &address, why, sizeof(why)) < 0)
 		log_warning("%s; what comes in there stays with the server", why);
 }
 

@@ -332,6 +332,10 @@ class World:
         """As on a wire: full checksums; and GRO, without which a veth doesn't receive redirected frames."""
         sh("nsenter", f"--net=/run/netns/{namespace}", "ethtool", "-K", device, "gro", "on", "tx", "off")
 
+    def mac(self, side, device):
+        link, = json.loads(sh("ip", "-n", getattr(self, side), "-j", "link", "show", "dev", device))
+        return link["address"]
+
     def server_links(self):
         """`ip -j link` of the server's interfaces, by name."""
         links = json.loads(sh("ip", "-n", self.server, "-d", "-j", "link", "show"))

@@ -36,8 +36,19 @@ struct frame_spec {
 	uint16_t payload_length;
 };
 
-static const char *const frame_client = "10.0.0.2", *const frame_server = "10.0.0.1",
-			 *const frame_relay = "10.0.1.1", *const frame_peer = "10.0.1.2";
+struct frame_hosts {
+	const char *client, *server, *relay, *peer;
+};
+
+static const struct frame_hosts frame_v4 = {"10.0.0.2", "10.0.0.1", "10.0.1.1", "10.0.1.2"};
+
+/* Whose packets are built, and whose binding frame_bind() makes. */
+static const struct frame_hosts *frame_hosts = &frame_v4;
+
+static inline int frame_family(const char *address)
+{
+	return strchr(address, ':') ? AF_INET6 : AF_INET;
+}
 enum {
 	FRAME_CLIENT_PORT = 40000,
 	FRAME_SERVER_PORT = 3478,
@@ -71,14 +82,27 @@ static inline uint16_t frame_ip_check(const uint8_t *ip)
 	return ~frame_sum(ip + 12, 8, frame_sum(ip, 10, 0));
 }
 
+static inline int frame_is_v6(const uint8_t *ip)
+{
+	return ip[0] >> 4 == 6;
+}
+
+/* The UDP header behind an IP header without options. */
+static inline const uint8_t *frame_udp(const uint8_t *ip)
+{
+	return ip + (frame_is_v6(ip) ? 40 : 20);
+}
+
 static inline uint16_t frame_udp_check(const uint8_t *ip)
 {
-	uint16_t length = get16(ip + 24);
-	uint32_t sum = frame_sum(ip + 12, 8, 17 + length);
+	const uint8_t *udp = frame_udp(ip);
+	uint16_t length = get16(udp + 4);
+	uint32_t sum = frame_is_v6(ip) ? frame_sum(ip + 8, 32, 17 + length)
+				       : frame_sum(ip + 12, 8, 17 + length);
 	uint16_t check;
 
-	sum = frame_sum(ip + 20, 6, sum);
-	check = ~frame_sum(ip + 28, length - 8, sum);
+	sum = frame_sum(udp, 6, sum);
+	check = ~frame_sum(udp + 8, length - 8, sum);
 	return check ? check : 0xffff;
 }
 
@@ -86,31 +110,49 @@ static inline void frame_checksums(struct frame *frame)
 {
 	uint8_t *ip = frame->byte + 14;
 
-	put16(ip + 10, frame_ip_check(ip));
-	put16(ip + 26, frame_udp_check(ip));
+	if (!frame_is_v6(ip))
+		put16(ip + 10, frame_ip_check(ip));
+	put16((uint8_t *)frame_udp(ip) + 6, frame_udp_check(ip));
 }
 
-static inline void frame_build(struct frame *frame, const struct frame_spec *spec)
+/* Version to addresses; LENGTH bytes follow. Returns where. */
+static inline uint8_t *frame_ip_header(uint8_t *ip, const struct frame_spec *spec, uint16_t length)
 {
-	static const uint8_t ethernet[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0};
-	uint8_t *ip = frame->byte + 14;
-
-	memset(frame, 0, sizeof(*frame));
-	memcpy(frame->byte, ethernet, sizeof(ethernet));
+	if (frame_family(spec->source) == AF_INET6) {
+		put16(ip, 0x6000 | spec->tos << 4);
+		put16(ip + 4, length);
+		ip[6] = 17;
+		ip[7] = spec->ttl;
+		inet_pton(AF_INET6, spec->source, ip + 8);
+		inet_pton(AF_INET6, spec->destination, ip + 24);
+		return ip + 40;
+	}
 	ip[0] = 0x45;
 	ip[1] = spec->tos;
-	put16(ip + 2, 28 + spec->payload_length);
+	put16(ip + 2, 20 + length);
 	put16(ip + 4, 0x1234);
 	put16(ip + 6, spec->fragment);
 	ip[8] = spec->ttl;
 	ip[9] = 17;
 	inet_pton(AF_INET, spec->source, ip + 12);
 	inet_pton(AF_INET, spec->destination, ip + 16);
-	put16(ip + 20, spec->source_port);
-	put16(ip + 22, spec->destination_port);
-	put16(ip + 24, 8 + spec->payload_length);
-	memcpy(ip + 28, spec->payload, spec->payload_length);
-	frame->length = FRAME_HEADERS + spec->payload_length;
+	return ip + 20;
+}
+
+static inline void frame_build(struct frame *frame, const struct frame_spec *spec)
+{
+	static const uint8_t ethernet[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
+	uint8_t *udp;
+
+	memset(frame, 0, sizeof(*frame));
+	memcpy(frame->byte, ethernet, sizeof(ethernet));
+	put16(frame->byte + 12, frame_family(spec->source) == AF_INET6 ? 0x86dd : 0x0800);
+	udp = frame_ip_header(frame->byte + 14, spec, 8 + spec->payload_length);
+	put16(udp, spec->source_port);
+	put16(udp + 2, spec->destination_port);
+	put16(udp + 4, 8 + spec->payload_length);
+	memcpy(udp + 8, spec->payload, spec->payload_length);
+	frame->length = udp + 8 + spec->payload_length - frame->byte;
 	frame_checksums(frame);
 }
 
@@ -118,8 +160,8 @@ static inline void frame_build(struct frame *frame, const struct frame_spec *spe
 static inline void frame_up(struct frame *frame, const void *carried, uint16_t length)
 {
 	struct frame_spec spec = {
-		.source = frame_client,
-		.destination = frame_server,
+		.source = frame_hosts->client,
+		.destination = frame_hosts->server,
 		.source_port = FRAME_CLIENT_PORT,
 		.destination_port = FRAME_SERVER_PORT,
 		.ttl = 47,
@@ -148,8 +190,8 @@ static inline void frame_up_channel(struct frame *frame, const void *payload, ui
 static inline void frame_down(struct frame *frame, const void *payload, uint16_t length)
 {
 	struct frame_spec spec = {
-		.source = frame_peer,
-		.destination = frame_relay,
+		.source = frame_hosts->peer,
+		.destination = frame_hosts->relay,
 		.source_port = FRAME_PEER_PORT,
 		.destination_port = FRAME_RELAY_PORT,
 		.ttl = 47,
@@ -163,7 +205,7 @@ static inline void frame_down(struct frame *frame, const void *payload, uint16_t
 
 static inline void frame_end(struct tp_binding *b, int end, const char *address, uint16_t port)
 {
-	inet_pton(AF_INET, address, b->address[end]);
+	inet_pton(frame_family(address), address, b->address[end]);
 	b->port[end] = htons(port);
 }
 
@@ -182,7 +224,7 @@ static inline void frame_hop(struct tp_binding *b, int direction, uint32_t ifind
 	binding_translate(b, direction, UINT64_MAX, &b->leg[direction].translation);
 }
 
-static inline void frame_add_flow(struct engine *engine, const struct tp_flow4 *flow)
+static inline void frame_add_flow(struct engine *engine, const struct tp_flow *flow)
 {
 	__u64 hash = index_hash(flow, engine->config->index_secret);
 	__u64 entry = index_entry(hash, FRAME_SLOT);
@@ -200,19 +242,19 @@ static inline int frame_bind(struct engine *engine)
 		.generation = 7,
 		.expires_ns = UINT64_MAX,
 		.channel = htons(FRAME_CHANNEL),
-		.client_family = AF_INET,
-		.peer_family = AF_INET,
+		.client_family = frame_family(frame_hosts->client),
+		.peer_family = frame_family(frame_hosts->peer),
 		.session = 1,
 		.tgid = 1,
 	};
 	uint32_t loopback = 1, device = 0;
-	struct tp_flow4 flow;
+	struct tp_flow flow;
 	int err = 0;
 
-	frame_end(&b, TP_CLIENT, frame_client, FRAME_CLIENT_PORT);
-	frame_end(&b, TP_SERVER, frame_server, FRAME_SERVER_PORT);
-	frame_end(&b, TP_RELAY, frame_relay, FRAME_RELAY_PORT);
-	frame_end(&b, TP_PEER, frame_peer, FRAME_PEER_PORT);
+	frame_end(&b, TP_CLIENT, frame_hosts->client, FRAME_CLIENT_PORT);
+	frame_end(&b, TP_SERVER, frame_hosts->server, FRAME_SERVER_PORT);
+	frame_end(&b, TP_RELAY, frame_hosts->relay, FRAME_RELAY_PORT);
+	frame_end(&b, TP_PEER, frame_hosts->peer, FRAME_PEER_PORT);
 	frame_hop(&b, TP_UP, 1, 1500);
 	frame_hop(&b, TP_DOWN, 1, 1500);
 	engine->bindings[FRAME_SLOT] = b;
@@ -220,7 +262,7 @@ static inline int frame_bind(struct engine *engine)
 	err = bpf_map_update_elem(bpf_map__fd(engine->fastpath->maps.devices), &device, &loopback,
 				  BPF_ANY);
 	for (int direction = 0; direction < TP_DIRECTIONS; direction++) {
-		flow = binding_flow4(&b, direction);
+		flow = binding_flow(&b, direction);
 		frame_add_flow(engine, &flow);
 	}
 	engine->uprobe->bss->shared.port[FRAME_SERVER_PORT].listener = 1;

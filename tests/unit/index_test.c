@@ -6,7 +6,7 @@
 
 static __u64 hash_of(__u64 addresses, __u64 ports)
 {
-	struct tp_flow4 flow = {.addresses = addresses, .ports = ports};
+	struct tp_flow flow = {.addresses = addresses, .ports = ports};
 
 	return index_hash(&flow, SECRET);
 }

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Promise 2, indistinguishable: the same random datagrams through the server alone and with turnpike, compared as they
+come out at client and peer.
+
+DIFFERENTIAL_CASES (2000) and DIFFERENTIAL_SEED (the time) may be set. Left out, for the server's own answer depends on
+what it did before: TTL 1 (coturn 4.6.1 uses the previous packet's), and datagrams that outgrow the interface's MTU
+(it ends the session).
+"""
+
+import os
+import random
+import socket
+import struct
+import time
+from collections import Counter
+
+import pytest
+
+from packets import ETH_IP, ETH_IPV6, decoded, ipv4, ipv6, udp, whole
+from turn import DATA_ATTR, INDICATION, SEND, XOR_PEER, Channel, Peer, TurnClient, message, works, xor_address
+from world import PEER4, PEER6, SERVER4, SERVER6, STOCK_COTURN, World, within
+
+CASES = int(os.environ.get("DIFFERENTIAL_CASES", 2000))
+SEED = int(os.environ.get("DIFFERENTIAL_SEED", time.time()))
+BATCH = 32
+FAMILIES = [(SERVER4, PEER4), (SERVER4, PEER6), (SERVER6, PEER4), (SERVER6, PEER6)]
+MTU = 1500
+LARGEST = MTU - 40 - 8 - 4 - 24  # with the widest headers, options, and bytes behind
+UP, DOWN = 0, 1
+
+
+class Wire:
+    """The far end of one of the server's interfaces, by the frame."""
+
+    def __init__(self, world, side, device):
+        self.sock = within(getattr(world, side), socket.socket, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        within(getattr(world, side), self.sock.bind, (device, 0))
+        self.sock.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+        self.sock.settimeout(2)
+        world.sockets.append(self.sock)
+
+    def send(self, frames):
+        for frame in frames:
+            self.sock.send(frame)
+
+    def flush(self):
+        self.sock.setblocking(False)
+        try:
+            while True:
+                self.sock.recv(65535)
+        except BlockingIOError:
+            self.sock.settimeout(2)
+
+    def until(self, sentinel):
+        """Frames that came in, up to the one that has `sentinel` in it."""
+        frames = []
+        while True:
+            frame, address = self.sock.recvfrom(65535)
+            if address[2] == socket.PACKET_OUTGOING:
+                continue
+            if sentinel in frame:
+                return frames
+            if frame[12:14] in (struct.pack("!H", ETH_IP), struct.pack("!H", ETH_IPV6)):
+                frames.append(frame)
+
+
+class Session:
+    """A client's allocation with one channel; `other` is a second socket of the peer, which has no channel."""
+
+    def __init__(self, world, server, peer):
+        self.world, self.server = world, (server, 3478)
+        self.client = TurnClient(world, self.server)
+        self.client.allocate(family=socket.AF_INET6 if ":" in peer else socket.AF_INET)
+        self.peer, self.other = Peer(world, peer), Peer(world, peer)
+        self.channel = Channel(self.client, self.peer, 0x4000 + random.randrange(0x1000), 0).bind()
+
+    def ends(self, direction):
+        if direction == UP:
+            return self.client.address, self.server
+        return self.peer.address, self.client.relay
+
+    def mark(self, direction, sentinel):
+        """A datagram that only the server itself relays: once it is out, so is all that the server got before."""
+        if direction == UP:
+            transaction = os.urandom(12)
+            peer = xor_address(self.other.address, transaction)
+            self.client.sock.send(message(SEND | INDICATION, [(XOR_PEER, peer), (DATA_ATTR, sentinel)],
+                                          transaction=transaction))
+        else:
+            self.other.send(sentinel, self.client.relay)
+
+    def drain(self):
+        self.client.drain(), self.peer.drain(), self.other.drain()
+
+
+# ---- random datagrams
+
+def channel_data(random, number, data):
+    """Mostly as it should be; else with padding, bytes behind, or a length field that lies."""
+    kind = random.choice(["plain", "plain", "plain", "padded", "behind", "longer", "shorter", "number"])
+    length, behind = len(data), b""
+    if kind == "padded":
+        behind = random.randbytes(-length % 4)
+    elif kind == "behind":
+        behind = random.randbytes(random.randrange(9))
+    elif kind == "longer":
+        length = min(65535, length + random.randrange(1, 9))
+    elif kind == "shorter":
+        length = max(0, length - random.randrange(1, 9))
+    elif kind == "number":
+        number = random.choice([number ^ 0x1000, 0x7FFF, 0x3FFF, 0x8000])
+    return struct.pack("!HH", number, length) + data + behind
+
+
+def datagram(random, session, direction):
+    """The frames of one random datagram; more than one if it is fragmented."""
+    (source, destination), v6 = session.ends(direction), ":" in session.ends(direction)[0][0]
+    data = random.randbytes(random.choice([0, 1, 2, 3, 4, 5, 20, 159, 160, 1200, random.randrange(LARGEST)]))
+    payload = channel_data(random, session.channel.number, data) if direction == UP else data
+    checksum = random.choice(["right"] * 8 + ["none", "wrong"])
+    body = udp(source, destination, payload, checksum)
+    ttl, tos = random.choice([2, 47, 63, 64, 65, 128, 255]), random.choice([0, 0x22, random.randrange(256)])
+    extra = random.choice([None] * 12 + ["fragments", "options"])
+    if v6:
+        label, make = random.randrange(1 << 20), [(body, 17)]
+        if extra == "options":  # destination options: PadN
+            make = [(bytes([17, 0, 1, 4, 0, 0, 0, 0]) + body, 60)]
+        elif extra == "fragments" and len(body) > 16:
+            cut, ident = len(body) // 16 * 8, random.randrange(1 << 32)
+            make = [(struct.pack("!BBHI", 17, 0, 1, ident) + body[:cut], 44),
+                    (struct.pack("!BBHI", 17, 0, cut, ident) + body[cut:], 44)]
+        packets = [ipv6(source[0], destination[0], part, ttl, tos, label, following) for part, following in make]
+    else:
+        ident, flags = random.randrange(1 << 16), random.choice([0, 0x4000])
+        options, parts = b"", [(body, flags)]
+        if extra == "options":
+            options = b"\x01\x01\x01\x00"
+        elif extra == "fragments" and len(body) > 16:
+            cut = len(body) // 16 * 8
+            parts = [(body[:cut], 0x2000), (body[cut:], cut // 8)]
+        packets = [ipv4(source[0], destination[0], part, ttl, tos, ident, fragment, options) for part, fragment in parts]
+    trailer = random.randbytes(random.choice([0, 0, 0, random.randrange(20)]))
+    return [packet + trailer[:MTU - len(packet)] for packet in packets]
+
+
+# ---- runs
+
+class Run:
+    """All batches through one set-up, and what came out of each."""
+
+    def __init__(self, world, sessions):
+        self.world, self.sessions = world, sessions
+        self.wires = {UP: Wire(world, "client", "client0"), DOWN: Wire(world, "peer", "peer0")}
+        links = world.server_links()
+        macs = {side: bytes.fromhex(world.mac(side, device).replace(":", ""))
+                for side, device in (("client", "client0"), ("peer", "peer0"))}
+        server = {name: bytes.fromhex(link["address"].replace(":", "")) for name, link in links.items()}
+        self.heads = {UP: server["to-client"] + macs["client"], DOWN: server["to-peer"] + macs["peer"]}
+
+    def batch(self, number, session, direction, packets):
+        sentinel = b"sentinel %d %d;" % (number, random.getrandbits(60))
+        kind = struct.pack("!H", ETH_IPV6 if ":" in session.ends(direction)[0][0] else ETH_IP)
+        self.wires[direction].send([self.heads[direction] + kind + packet for packet in packets])
+        session.mark(direction, sentinel)
+        out = self.wires[1 - direction].until(sentinel)
+        session.drain()
+        # Control traffic of the test itself is none of the comparison.
+        return Counter(frame for frame in map(whole, out) if frame)
+
+
+def batches():
+    source = random.Random(SEED)
+    for number in range(CASES // BATCH):
+        yield number, source.randrange(len(FAMILIES)), source.choice([UP, DOWN]), random.Random(source.random())
+
+
+def run_all(run):
+    results = []
+    for wire in run.wires.values():
+        wire.flush()
+    for number, which, direction, source in batches():
+        session = run.sessions[which]
+        cases = [datagram(source, session, direction) for _ in range(BATCH)]
+        results.append((cases, run.batch(number, session, direction, [frame for case in cases for frame in case])))
+    return results
+
+
+def show(number, cases, alone, ours):
+    text = [f"seed {SEED}, batch {number}"]
+    for title, frames in ("the server alone", alone - ours), ("with turnpike", ours - alone):
+        text += [f"only {title}:\n{decoded(frame)}" for frame in list(frames)[:3]]
+    return "\n".join(text)
+
+
+@pytest.fixture
+def world():
+    with World() as made:
+        yield made
+
+
+def test_differential(world):
+    print(f"seed {SEED}, {CASES} cases")
+    coturn = world.start_coturn(STOCK_COTURN, ipv6=True, extra=["-m", "1"])
+    sessions = [Session(world, *family) for family in FAMILIES]
+    run = Run(world, sessions)
+    assert all(works(session.channel) for session in sessions)
+    alone = run_all(run)
+    turnpike = world.start_turnpike(coturn.pid).wait_ready()
+    for session in sessions:
+        session.channel.bind()
+        assert works(session.channel)
+    before = sum(turnpike.server()["counters"]["forwarded"].values())
+    ours = run_all(run)
+    forwarded = sum(turnpike.server()["counters"]["forwarded"].values()) - before
+    for number, ((cases, expected), (_, got)) in enumerate(zip(alone, ours)):
+        assert expected == got, show(number, cases, expected, got)
+    assert forwarded > 0.4 * CASES  # else nothing was compared
+    assert turnpike.stop() == 0
