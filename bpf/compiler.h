@@ -14,6 +14,9 @@
 #endif
 #include <bpf/bpf_endian.h>
 
+#ifndef barrier_var
+#define barrier_var(var) asm volatile("" : "+r"(var))
+#endif
 #ifndef barrier
 #define barrier() asm volatile("" ::: "memory")
 #endif

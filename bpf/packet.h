@@ -105,7 +105,10 @@ static __always_inline enum packet_kind packet_parse6(void *data, void *end, str
  */
 static __always_inline int packet_lengths(struct packet *p, void *end, int v6)
 {
-	p->room = end - (void *)p->ip;
+	__u64 room = end - (void *)p->ip;
+
+	barrier_var(room); /* else sums are made of the pointers, by halves */
+	p->room = room;
 	p->total = v6 ? bpf_ntohs(p->ip6->payload_len) + sizeof(struct ipv6hdr)
 		      : bpf_ntohs(p->ip->tot_len);
 	return p->total <= p->room && p->total >= packet_ip_header(v6) + sizeof(struct udphdr) &&
@@ -121,6 +124,17 @@ static __always_inline __u8 packet_ttl(const struct packet *p, int v6)
 static __always_inline __u8 packet_tos(const struct packet *p, int v6)
 {
 	return v6 ? bpf_ntohs(read_u16(p->ip6)) >> 4 : p->ip->tos;
+}
+
+/* IPv4's header without options sums to all ones (RFC 1071). */
+static __always_inline int packet_ip_check_right(const struct packet *p)
+{
+	const void *ip = p->ip;
+	__u32 sum = 0;
+
+	for (int i = 0; i < 20; i += 4)
+		sum += csum_u32(read_u32(ip + i));
+	return csum_fold(sum) == 0xffff;
 }
 
 /*

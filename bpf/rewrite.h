@@ -168,18 +168,18 @@ static __always_inline void rewrite_4_to_4(const void *ip, struct shape shape,
 	h->addresses[0] = t->addresses;
 }
 
-/*
- * IPv4 from IPv6: the server's socket for peers lets routers fragment, if its
- * client is one of IPv6 (coturn), so ID, its identification, must be any.
+/* IPv4 from what isn't, or isn't any more; ADDRESSES: the sum of the new ones, ID: identification.
  */
-static __always_inline void rewrite_6_to_4(struct shape shape, const struct tp_translation *t,
-					   const struct rewrite *r, __u16 id,
-					   struct rewrite_headers *h)
+static __always_inline void rewrite_to_4(struct shape shape, const struct tp_translation *t,
+					 __u32 addresses, const struct rewrite *r, __u16 id,
+					 struct rewrite_headers *h)
 {
+	/* The server's socket for peers lets routers fragment if its client is one of IPv6
+	 * (coturn). */
 	__u16 total = bpf_htons(r->total), df = shape.direction == TP_UP ? 0 : bpf_htons(PACKET_DF);
 	__u32 ttl = rewrite_ttl(shape, r->ttl), sum;
 
-	sum = (0x45 | r->tos << 8) + total + id + df + (ttl | PACKET_UDP << 8) + t->ip_delta;
+	sum = (0x45 | r->tos << 8) + total + id + df + (ttl | PACKET_UDP << 8) + addresses;
 	h->ip_check = ~csum_fold(sum);
 	h->middle = total | (__u32)id << 16 | (__u64)df << 32 | (__u64)ttl << 48 |
 		    (__u64)PACKET_UDP << 56;

@@ -96,6 +96,7 @@ struct tp_hop {
 } __attribute__((aligned(8)));
 
 #define TP_HOP_REDIRECT 0x8000 /* even to the interface that the packet came in by */
+#define TP_HOP_LOCAL	0x4000 /* nowhere: the address is this machine's own */
 
 /*
  * What user space found for a pair of addresses, for the next binding between

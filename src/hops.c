@@ -20,7 +20,12 @@ static int hop_find(struct netlink *netlink, struct interfaces *interfaces,
 	err = netlink_route(netlink, source, destination, &route);
 	if (err)
 		return err;
-	if (route.local || netlink_link(netlink, route.ifindex, &link) || link.loopback)
+	if (route.local) {
+		hop->device = TP_HOP_LOCAL;
+		hop->mtu = UINT16_MAX;
+		return 0;
+	}
+	if (route.unusable || netlink_link(netlink, route.ifindex, &link) || link.loopback)
 		return -ENETUNREACH;
 	err = interfaces->fixed ? 0
 				: interfaces_attach(interfaces, route.ifindex, why, sizeof(why));

@@ -223,7 +223,8 @@ static int route_found(const struct nlmsghdr *header, void *data)
 	struct netlink_route *route = data;
 	const struct nlattr *attr, *metric;
 
-	route->local = info->rtm_type != RTN_UNICAST;
+	route->local = info->rtm_type == RTN_LOCAL;
+	route->unusable = info->rtm_type != RTN_UNICAST && !route->local;
 	mnl_attr_for_each(attr, header, sizeof(*info))
 	{
 		switch (mnl_attr_get_type(attr)) {
@@ -234,7 +235,7 @@ static int route_found(const struct nlmsghdr *header, void *data)
 			route->next = attr_address(attr, info->rtm_family);
 			break;
 		case RTA_VIA: /* IPv4 by an IPv6 gateway: left to the server */
-			route->local = true;
+			route->unusable = true;
 			break;
 		case RTA_METRICS:
 			mnl_attr_for_each_nested(metric,

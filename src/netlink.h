@@ -39,7 +39,8 @@ struct netlink_route {
 	uint32_t ifindex;
 	struct address next; /* gateway, or the destination itself if it is on the link */
 	uint16_t mtu;	     /* 0: the interface's */
-	bool local;	     /* to this machine itself, or unreachable: not to be relayed */
+	bool local;	     /* to this machine itself */
+	bool unusable;	     /* unreachable, prohibited, multicast and so on */
 };
 
 /* The route of a datagram from SOURCE that this machine sends itself. */

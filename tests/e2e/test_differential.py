@@ -18,12 +18,13 @@ import pytest
 
 from packets import ETH_IP, ETH_IPV6, decoded, ipv4, ipv6, udp, whole
 from turn import DATA_ATTR, INDICATION, SEND, XOR_PEER, Channel, Peer, TurnClient, message, works, xor_address
-from world import PEER4, PEER6, SERVER4, SERVER6, STOCK_COTURN, World, within
+from world import PEER4, PEER6, SERVER4, SERVER6, STOCK_COTURN, World, wait_for, within
 
 CASES = int(os.environ.get("DIFFERENTIAL_CASES", 2000))
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", time.time()))
 BATCH = 32
 FAMILIES = [(SERVER4, PEER4), (SERVER4, PEER6), (SERVER6, PEER4), (SERVER6, PEER6)]
+HAIRPINS = [(SERVER4, SERVER4, PEER4), (SERVER4, SERVER6, PEER6), (SERVER6, SERVER4, PEER4), (SERVER6, SERVER6, PEER6)]
 MTU = 1500
 LARGEST = MTU - 40 - 8 - 4 - 24  # with the widest headers, options, and bytes behind
 UP, DOWN = 0, 1
@@ -74,6 +75,19 @@ class Session:
         self.peer, self.other = Peer(world, peer), Peer(world, peer)
         self.channel = Channel(self.client, self.peer, 0x4000 + random.randrange(0x1000), 0).bind()
 
+    def direction(self, random):
+        return random.choice([UP, DOWN])
+
+    def out(self, direction):
+        """On whose wire it comes out."""
+        return 1 - direction
+
+    def works(self):
+        return works(self.channel)
+
+    def bind(self):
+        self.channel.bind()
+
     def ends(self, direction):
         if direction == UP:
             return self.client.address, self.server
@@ -82,15 +96,50 @@ class Session:
     def mark(self, direction, sentinel):
         """A datagram that only the server itself relays: once it is out, so is all that the server got before."""
         if direction == UP:
-            transaction = os.urandom(12)
-            peer = xor_address(self.other.address, transaction)
-            self.client.sock.send(message(SEND | INDICATION, [(XOR_PEER, peer), (DATA_ATTR, sentinel)],
-                                          transaction=transaction))
+            self.send_indication(self.other.address, sentinel)
         else:
             self.other.send(sentinel, self.client.relay)
 
+    def send_indication(self, address, data):
+        transaction = os.urandom(12)
+        self.client.sock.send(message(SEND | INDICATION, [(XOR_PEER, xor_address(address, transaction)),
+                                                          (DATA_ATTR, data)], transaction=transaction))
+
     def drain(self):
         self.client.drain(), self.peer.drain(), self.other.drain()
+
+
+class Hairpin(Session):
+    """From one client to another of the same server, by its relayed address."""
+
+    def __init__(self, world, server, other, relay):
+        self.world, self.server = world, (server, 3478)
+        self.client, self.second = TurnClient(world, self.server), TurnClient(world, (other, 3478))
+        for client in self.client, self.second:
+            client.allocate(family=socket.AF_INET6 if ":" in relay else socket.AF_INET)
+        self.other = self.peer = self.second
+        self.channel = Channel(self.client, self.second, 0x4000 + random.randrange(0x1000), 0)
+        self.bind()
+
+    def bind(self):
+        self.client.bind_channel(self.channel.number, self.second.relay)
+        self.second.bind_channel(0x4000, self.client.relay)
+
+    def direction(self, random):
+        return UP
+
+    def out(self, direction):
+        return UP
+
+    def works(self):
+        self.client.send_channel(self.channel.number, b"hello")
+        return self.second.receive(2) == (0x4000, b"hello")
+
+    def mark(self, direction, sentinel):
+        self.send_indication(self.second.relay, sentinel)
+
+    def drain(self):
+        self.client.drain(), self.second.drain()
 
 
 # ---- random datagrams
@@ -162,24 +211,19 @@ class Run:
         kind = struct.pack("!H", ETH_IPV6 if ":" in session.ends(direction)[0][0] else ETH_IP)
         self.wires[direction].send([self.heads[direction] + kind + packet for packet in packets])
         session.mark(direction, sentinel)
-        out = self.wires[1 - direction].until(sentinel)
+        out = self.wires[session.out(direction)].until(sentinel)
         session.drain()
         # Control traffic of the test itself is none of the comparison.
         return Counter(frame for frame in map(whole, out) if frame)
 
 
-def batches():
-    source = random.Random(SEED)
-    for number in range(CASES // BATCH):
-        yield number, source.randrange(len(FAMILIES)), source.choice([UP, DOWN]), random.Random(source.random())
-
-
 def run_all(run):
-    results = []
+    results, source = [], random.Random(SEED)
     for wire in run.wires.values():
         wire.flush()
-    for number, which, direction, source in batches():
-        session = run.sessions[which]
+    for number in range(CASES // BATCH):
+        session = source.choice(run.sessions)
+        direction = session.direction(source)
         cases = [datagram(source, session, direction) for _ in range(BATCH)]
         results.append((cases, run.batch(number, session, direction, [frame for case in cases for frame in case])))
     return results
@@ -201,18 +245,19 @@ def world():
 def test_differential(world):
     print(f"seed {SEED}, {CASES} cases")
     coturn = world.start_coturn(STOCK_COTURN, ipv6=True, extra=["-m", "1"])
-    sessions = [Session(world, *family) for family in FAMILIES]
+    sessions = [Session(world, *family) for family in FAMILIES] + [Hairpin(world, *hairpin) for hairpin in HAIRPINS]
     run = Run(world, sessions)
-    assert all(works(session.channel) for session in sessions)
+    assert all(session.works() for session in sessions)
     alone = run_all(run)
     turnpike = world.start_turnpike(coturn.pid).wait_ready()
     for session in sessions:
-        session.channel.bind()
-        assert works(session.channel)
-    before = sum(turnpike.server()["counters"]["forwarded"].values())
+        session.bind()
+        assert wait_for(session.works)
+    before = turnpike.server()["counters"]["forwarded"]
     ours = run_all(run)
-    forwarded = sum(turnpike.server()["counters"]["forwarded"].values()) - before
+    after = turnpike.server()["counters"]["forwarded"]
     for number, ((cases, expected), (_, got)) in enumerate(zip(alone, ours)):
         assert expected == got, show(number, cases, expected, got)
-    assert forwarded > 0.4 * CASES  # else nothing was compared
+    for way in "upstream", "downstream", "hairpin":  # else nothing was compared
+        assert after[way] - before[way] > 0.05 * CASES
     assert turnpike.stop() == 0

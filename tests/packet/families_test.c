@@ -183,6 +183,90 @@ static void relay_socket_gone(void **state)
 	bpf_map_update_elem(epochs, &zero, &first, BPF_ANY);
 }
 
+/* A second binding, whose relayed address is the first one's peer, and the other way round. */
+#define OTHER_SLOT (FRAME_SLOT + 1)
+
+static void bind_other(const struct frame_hosts *to, const char *other_client,
+		       const char *other_server)
+{
+	struct tp_binding b = engine.bindings[FRAME_SLOT];
+	struct tp_flow flow;
+
+	b.generation = 9;
+	b.client_family = frame_family(other_client);
+	memset(b.address, 0, sizeof(b.address));
+	frame_end(&b, TP_CLIENT, other_client, FRAME_CLIENT_PORT + 1);
+	frame_end(&b, TP_SERVER, other_server, FRAME_SERVER_PORT);
+	frame_end(&b, TP_RELAY, to->peer, FRAME_PEER_PORT);
+	frame_end(&b, TP_PEER, to->relay, FRAME_RELAY_PORT);
+	frame_hop(&b, TP_UP, 1, 1500);
+	frame_hop(&b, TP_DOWN, 1, 1500);
+	engine.bindings[OTHER_SLOT] = b;
+	flow = binding_flow(&b, TP_DOWN);
+	frame_add_flow(&engine, &flow, OTHER_SLOT);
+	engine.bindings[FRAME_SLOT].leg[TP_UP].hop.device = TP_HOP_LOCAL;
+}
+
+static void hairpin(void **state)
+{
+	static const char *const clients[] = {"10.0.0.77", "2001:db8::77"}, *const servers[] = {
+										    "10.0.0.1",
+										    "2001:db8::1"};
+	uint8_t payload[] = "0123456789";
+	struct frame frame, result;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		for (int v6 = 0; v6 < 2; v6++) {
+			uint64_t before = counter(TP_FORWARDED_HAIRPIN);
+
+			bind_to(&hosts[i]);
+			bind_other(&hosts[i], clients[v6], servers[v6]);
+			frame_up_channel(&frame, payload, 10, 2);
+			assert_int_equal(frame_run(&engine, &frame, &result), XDP_TX);
+			assert_ip(result.byte, servers[v6], clients[v6], 8 + 4 + 10, 64, 1);
+			assert_int_equal(get16(frame_udp(result.byte + 14) + 2),
+					 FRAME_CLIENT_PORT + 1);
+			assert_int_equal(get16(frame_udp(result.byte + 14) + 6),
+					 frame_udp_check(result.byte + 14));
+			assert_memory_equal(frame_udp(result.byte + 14) + 12, payload, 10);
+			assert_int_equal(counter(TP_FORWARDED_HAIRPIN), before + 1);
+		}
+	}
+}
+
+/* Either binding's end is the end; a client that is this very machine is the server's. */
+static void hairpin_doubts(void **state)
+{
+	struct tp_translation *first = &engine.bindings[FRAME_SLOT].leg[TP_UP].translation;
+	struct tp_leg *second = &engine.bindings[OTHER_SLOT].leg[TP_DOWN];
+	struct frame frame;
+
+	(void)state;
+	for (int i = 0; i < 7; i++) {
+		enum tp_counter reason = TP_PASSED_NO_BINDING;
+
+		bind_to(&hosts[0]);
+		bind_other(&hosts[0], "10.0.0.77", "10.0.0.1");
+		frame_up_channel(&frame, "x", 1, 0);
+		if (i == 0)
+			first->generation = 0;
+		else if (i == 1)
+			second->translation.generation = 0;
+		else if (i == 2)
+			first->sequence |= 1;
+		else if (i == 3)
+			second->translation.sequence |= 1;
+		else if (i == 4)
+			second->translation.expires = 1, reason = TP_PASSED_EXPIRED;
+		else if (i == 5)
+			second->hop.device = TP_HOP_LOCAL, reason = TP_PASSED_NO_ROUTE;
+		else
+			frame.byte[24] ^= 1, reason = TP_PASSED_CHECKSUM; /* the IP header's */
+		assert_passed(&frame, reason);
+	}
+}
+
 static void put_in(struct frame *frame, uint8_t following, const uint8_t *header)
 {
 	memmove(frame->byte + 62, frame->byte + 54, frame->length - 54);
@@ -258,7 +342,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_families),	     cmocka_unit_test(addresses_are_compared),
-		cmocka_unit_test(relay_socket_gone), cmocka_unit_test(extension_headers),
+		cmocka_unit_test(relay_socket_gone), cmocka_unit_test(hairpin),
+		cmocka_unit_test(hairpin_doubts),    cmocka_unit_test(extension_headers),
 		cmocka_unit_test(doubts_pass),	     cmocka_unit_test(truncated),
 	};
 

@@ -224,10 +224,10 @@ static inline void frame_hop(struct tp_binding *b, int direction, uint32_t ifind
 	binding_translate(b, direction, UINT64_MAX, &b->leg[direction].translation);
 }
 
-static inline void frame_add_flow(struct engine *engine, const struct tp_flow *flow)
+static inline void frame_add_flow(struct engine *engine, const struct tp_flow *flow, uint32_t slot)
 {
 	__u64 hash = index_hash(flow, engine->config->index_secret);
-	__u64 entry = index_entry(hash, FRAME_SLOT);
+	__u64 entry = index_entry(hash, slot);
 	struct tp_bucket *bucket =
 		&engine->flows[index_bucket(hash, 0, engine->config->index_shift)];
 
@@ -263,7 +263,7 @@ static inline int frame_bind(struct engine *engine)
 				  BPF_ANY);
 	for (int direction = 0; direction < TP_DIRECTIONS; direction++) {
 		flow = binding_flow(&b, direction);
-		frame_add_flow(engine, &flow);
+		frame_add_flow(engine, &flow, FRAME_SLOT);
 	}
 	engine->uprobe->bss->shared.port[FRAME_SERVER_PORT].listener = 1;
 	engine->uprobe->bss->shared.port[FRAME_RELAY_PORT].relay = 1;

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From one client to another of the same server, through both relayed
+ * addresses at once: upstream by the first's binding, downstream by the
+ * second's. The server would send it to itself in between; on the wire there
+ * is no such packet, nor may there be.
+ */
+#ifndef TURNPIKE_BPF_HAIRPIN_H
+#define TURNPIKE_BPF_HAIRPIN_H
+
+#include "bpf/relay.bpf.h"
+
+/* The second binding: the one whose relayed address and peer are the first's peer and relayed
+ * address. */
+static __always_inline int hairpin_find(const struct relay *in, struct relay *out)
+{
+	const struct tp_translation *t = &in->way.leg->translation;
+	const struct tp_binding *b = in->way.binding;
+	struct tp_flow flow;
+
+	if (!(t->families & TP_OUT_V6)) {
+		flow = binding_flow4(t->addresses, t->ports, 0);
+		return flow_find(&flow, TP_DOWN, &out->way);
+	}
+	flow = binding_flow6(b->address[TP_RELAY], b->address[TP_PEER], t->ports, 0);
+	return flow_find(&flow, TP_DOWN, &out->way) &&
+	       binding_is_from(out->way.binding, TP_DOWN, b->address[TP_RELAY],
+			       b->address[TP_PEER]);
+}
+
+/*
+ * Decides as both directions would. What one binding takes out of the checksum
+ * for the channel header's length, the other puts in.
+ */
+static __always_inline int hairpin_prepare(const struct packet *p, void *end, struct shape shape,
+					   const struct relay *in, struct relay *out)
+{
+	const struct tp_translation *t = &out->way.leg->translation;
+	struct shape up = {TP_UP, shape.in_v6, shape.out_v6};
+	struct rewrite *r = &out->rewrite;
+	int reason = rewrite_prepare(p, end, up, &in->way.leg->translation, r);
+
+	if (reason)
+		return reason;
+	/* The header is made anew, so one that is wrong must not come out right. */
+	if (!shape.in_v6 && !packet_ip_check_right(p))
+		return TP_PASSED_CHECKSUM;
+	r->udp_check = csum_udp(csum_not(r->udp_check) + t->udp_delta + bpf_htons(r->payload));
+	r->total += PACKET_CHANNEL;
+	return 0;
+}
+
+static __always_inline int hairpin_transmit(struct xdp_md *ctx, const struct relay *in,
+					    struct relay *out, struct shape shape)
+{
+	int strip = (int)packet_ip_header(shape.in_v6) - (int)packet_ip_header(shape.out_v6);
+	const struct tp_translation *t = &out->way.leg->translation;
+	struct rewrite_headers headers;
+	void *frame, *end;
+
+	if (strip && bpf_xdp_adjust_head(ctx, strip))
+		return pass(TP_PASSED_HEADROOM);
+	frame = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (frame + packet_headers(shape.out_v6) + PACKET_CHANNEL > end)
+		goto restore;
+	rewrite_common(shape, out->way.leg, &out->rewrite, &headers);
+	if (shape.out_v6)
+		rewrite_to_6(shape, out->way.binding, &out->rewrite, &headers);
+	else
+		rewrite_to_4(shape, t, csum_u32(t->addresses) + csum_u32(t->addresses >> 32),
+			     &out->rewrite, 0, &headers);
+	if (!confirm(in) || !confirm(out))
+		goto restore;
+	rewrite_write(frame, shape, &headers);
+	if (out->rewrite.trim && bpf_xdp_adjust_tail(ctx, -(int)out->rewrite.trim))
+		return XDP_DROP;
+	count_packet(in->way.leg, out->rewrite.payload);
+	count_packet(out->way.leg, out->rewrite.payload);
+	count(TP_FORWARDED_HAIRPIN);
+	return leave(ctx, out);
+restore:
+	return strip && bpf_xdp_adjust_head(ctx, -strip) ? XDP_DROP : pass(TP_PASSED_NO_BINDING);
+}
+
+static __always_inline int hairpin_as(struct xdp_md *ctx, const struct relay *in, struct relay *out,
+				      struct shape shape)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet p;
+	int reason;
+
+	if ((shape.in_v6 ? packet_parse6(data, end, &p) : packet_parse(data, end, &p)) !=
+	    PACKET_DATAGRAM)
+		return XDP_PASS;
+	packet_lengths(&p, end, shape.in_v6);
+	reason = hairpin_prepare(&p, end, shape, in, out);
+	if (reason)
+		return pass(reason);
+	reason = get_hop(ctx, out, TP_DOWN, READ_ONCE(shared.config.hop_generation));
+	if (reason)
+		return pass(reason);
+	if (out->device & TP_HOP_LOCAL)
+		return pass(TP_PASSED_NO_ROUTE);
+	return hairpin_transmit(ctx, in, out, shape);
+}
+
+/* IN: the first binding, with all of its checks done. */
+static __noinline int hairpin(struct xdp_md *ctx, const struct relay *in, int in_v6)
+{
+	const struct tp_translation *t;
+	struct relay out;
+
+	if (!hairpin_find(in, &out))
+		return pass(TP_PASSED_NO_BINDING);
+	t = &out.way.leg->translation;
+	if (!is_live(t))
+		return pass(TP_PASSED_NO_BINDING);
+	if (bpf_jiffies64() >= t->expires)
+		return pass(TP_PASSED_EXPIRED);
+	if (in_v6)
+		return t->families & TP_OUT_V6
+			       ? hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 1, 1})
+			       : hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 1, 0});
+	return t->families & TP_OUT_V6 ? hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 0, 1})
+				       : hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 0, 0});
+}
+
+#endif
