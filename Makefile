@@ -76,6 +76,12 @@ demo: ## the main job, shown on the stock coturn (root)
 bench: ## figures, as ratios within one run (root)
 	@tests/bench/run
 
+fuzz: $(SKEL) ## the fast path's decisions, on the host, for FUZZ_SECONDS (600); needs clang's libclang-rt-dev
+	@mkdir -p $(B)/fuzz/corpus
+	$(call say,FUZZ,$(B)/fuzz/packet_fuzz)$(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $(B)/fuzz/packet_fuzz tests/fuzz/packet_fuzz.c
+	@cd $(B)/fuzz && ./packet_fuzz -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=1600 -print_final_stats=1 corpus
+
 lint: $(SKEL) ## clang-format and clang-tidy
 	@clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
 	@clang-tidy -quiet $(SRC) -- $(CPPFLAGS) -isystem $(B) -std=gnu11
@@ -90,4 +96,4 @@ clean: ## remove build/
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check check-differential demo bench lint maps clean
+.PHONY: all help tests check check-differential demo bench fuzz lint maps clean

@@ -11,13 +11,6 @@
 
 #define ROUNDS 10000
 
-static const struct frame_hosts hosts[] = {
-	{"10.0.0.2", "10.0.0.1", "10.0.1.1", "10.0.1.2"},
-	{"10.0.0.2", "10.0.0.1", "2001:db8:1::1", "2001:db8:1::2"},
-	{"2001:db8::2", "2001:db8::1", "10.0.1.1", "10.0.1.2"},
-	{"2001:db8::2", "2001:db8::1", "2001:db8:1::1", "2001:db8:1::2"},
-};
-
 static struct engine engine;
 
 static int setup(void **state)
@@ -147,10 +140,10 @@ static void relay_random(const struct frame_hosts *h, int direction)
 static void all_families(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-		assert_int_equal(bind_to(&hosts[i]), 0);
+	for (size_t i = 0; i < FRAME_FAMILIES; i++) {
+		assert_int_equal(bind_to(&frame_families[i]), 0);
 		for (int round = 0; round < ROUNDS; round++)
-			relay_random(&hosts[i], round % 2 ? TP_UP : TP_DOWN);
+			relay_random(&frame_families[i], round % 2 ? TP_UP : TP_DOWN);
 	}
 }
 
@@ -160,7 +153,7 @@ static void addresses_are_compared(void **state)
 	struct frame frame;
 
 	(void)state;
-	bind_to(&hosts[3]);
+	bind_to(&frame_families[3]);
 	frame_down(&frame, "x", 1);
 	engine.bindings[FRAME_SLOT].address[TP_PEER][1] ^= 1;
 	assert_passed(&frame, TP_PASSED_NO_BINDING);
@@ -174,7 +167,7 @@ static void relay_socket_gone(void **state)
 	uint32_t zero = 0;
 
 	(void)state;
-	bind_to(&hosts[1]);
+	bind_to(&frame_families[1]);
 	frame_up_channel(&frame, "x", 1, 0);
 	bpf_map_update_elem(epochs, &zero, &v4_gone, BPF_ANY); /* another relay socket's family */
 	assert_int_equal(frame_run(&engine, &frame, &result), XDP_TX);
@@ -216,12 +209,12 @@ static void hairpin(void **state)
 	struct frame frame, result;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+	for (size_t i = 0; i < FRAME_FAMILIES; i++) {
 		for (int v6 = 0; v6 < 2; v6++) {
 			uint64_t before = counter(TP_FORWARDED_HAIRPIN);
 
-			bind_to(&hosts[i]);
-			bind_other(&hosts[i], clients[v6], servers[v6]);
+			bind_to(&frame_families[i]);
+			bind_other(&frame_families[i], clients[v6], servers[v6]);
 			frame_up_channel(&frame, payload, 10, 2);
 			assert_int_equal(frame_run(&engine, &frame, &result), XDP_TX);
 			assert_ip(result.byte, servers[v6], clients[v6], 8 + 4 + 10, 64, 1);
@@ -246,8 +239,8 @@ static void hairpin_doubts(void **state)
 	for (int i = 0; i < 7; i++) {
 		enum tp_counter reason = TP_PASSED_NO_BINDING;
 
-		bind_to(&hosts[0]);
-		bind_other(&hosts[0], "10.0.0.77", "10.0.0.1");
+		bind_to(&frame_families[0]);
+		bind_other(&frame_families[0], "10.0.0.77", "10.0.0.1");
 		frame_up_channel(&frame, "x", 1, 0);
 		if (i == 0)
 			first->generation = 0;
@@ -283,7 +276,7 @@ static void extension_headers(void **state)
 	struct frame frame;
 
 	(void)state;
-	bind_to(&hosts[3]);
+	bind_to(&frame_families[3]);
 	for (size_t i = 0; i < sizeof(following); i++) {
 		frame_down(&frame, "x", 1);
 		put_in(&frame, following[i], padding);
@@ -300,7 +293,7 @@ static void doubts_pass(void **state)
 	struct frame frame, result;
 
 	(void)state;
-	bind_to(&hosts[3]);
+	bind_to(&frame_families[3]);
 	frame_down(&frame, "x", 1);
 	put16(frame.byte + 60, 0); /* IPv6 knows no datagram without a checksum */
 	assert_passed(&frame, TP_PASSED_CHECKSUM);
@@ -310,7 +303,7 @@ static void doubts_pass(void **state)
 	frame_down(&frame, "x", 1);
 	put16(frame.byte + 18, 99); /* payload length */
 	assert_passed(&frame, TP_PASSED_LENGTH);
-	bind_to(&hosts[1]); /* twenty bytes more upstream */
+	bind_to(&frame_families[1]); /* twenty bytes more upstream */
 	frame_up_channel(&frame, payload, 1500 - 48, 0);
 	assert_int_equal(frame_run(&engine, &frame, &result), XDP_TX);
 	frame_up_channel(&frame, payload, 1500 - 48 + 1, 0);
@@ -322,8 +315,8 @@ static void truncated(void **state)
 	struct frame frame, cut, result;
 
 	(void)state;
-	for (size_t i = 1; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-		bind_to(&hosts[i]);
+	for (size_t i = 1; i < FRAME_FAMILIES; i++) {
+		bind_to(&frame_families[i]);
 		for (int direction = 0; direction < 2; direction++) {
 			if (direction == TP_UP)
 				frame_up_channel(&frame, "0123456789", 10, 2);

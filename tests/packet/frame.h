@@ -40,10 +40,16 @@ struct frame_hosts {
 	const char *client, *server, *relay, *peer;
 };
 
-static const struct frame_hosts frame_v4 = {"10.0.0.2", "10.0.0.1", "10.0.1.1", "10.0.1.2"};
+#define FRAME_FAMILIES 4
+static const struct frame_hosts frame_families[FRAME_FAMILIES] = {
+	{"10.0.0.2", "10.0.0.1", "10.0.1.1", "10.0.1.2"},
+	{"10.0.0.2", "10.0.0.1", "2001:db8:1::1", "2001:db8:1::2"},
+	{"2001:db8::2", "2001:db8::1", "10.0.1.1", "10.0.1.2"},
+	{"2001:db8::2", "2001:db8::1", "2001:db8:1::1", "2001:db8:1::2"},
+};
 
 /* Whose packets are built, and whose binding frame_bind() makes. */
-static const struct frame_hosts *frame_hosts = &frame_v4;
+static const struct frame_hosts *frame_hosts = frame_families;
 
 static inline int frame_family(const char *address)
 {
@@ -235,10 +241,10 @@ static inline void frame_add_flow(struct engine *engine, const struct tp_flow *f
 		index_replace(bucket, 0, entry);
 }
 
-/* Puts the test's one binding into the table: to the same interface (loopback) both ways. */
-static inline int frame_bind(struct engine *engine)
+/* The test's one binding, between frame_hosts: to the same interface (loopback) both ways. */
+static inline void frame_binding(struct tp_binding *b)
 {
-	struct tp_binding b = {
+	*b = (struct tp_binding){
 		.generation = 7,
 		.expires_ns = UINT64_MAX,
 		.channel = htons(FRAME_CHANNEL),
@@ -247,27 +253,32 @@ static inline int frame_bind(struct engine *engine)
 		.session = 1,
 		.tgid = 1,
 	};
-	uint32_t loopback = 1, device = 0;
-	struct tp_flow flow;
-	int err = 0;
+	frame_end(b, TP_CLIENT, frame_hosts->client, FRAME_CLIENT_PORT);
+	frame_end(b, TP_SERVER, frame_hosts->server, FRAME_SERVER_PORT);
+	frame_end(b, TP_RELAY, frame_hosts->relay, FRAME_RELAY_PORT);
+	frame_end(b, TP_PEER, frame_hosts->peer, FRAME_PEER_PORT);
+	frame_hop(b, TP_UP, 1, 1500);
+	frame_hop(b, TP_DOWN, 1, 1500);
+}
 
-	frame_end(&b, TP_CLIENT, frame_hosts->client, FRAME_CLIENT_PORT);
-	frame_end(&b, TP_SERVER, frame_hosts->server, FRAME_SERVER_PORT);
-	frame_end(&b, TP_RELAY, frame_hosts->relay, FRAME_RELAY_PORT);
-	frame_end(&b, TP_PEER, frame_hosts->peer, FRAME_PEER_PORT);
-	frame_hop(&b, TP_UP, 1, 1500);
-	frame_hop(&b, TP_DOWN, 1, 1500);
+/* Puts it into the table. */
+static inline int frame_bind(struct engine *engine)
+{
+	uint32_t loopback = 1, device = 0;
+	struct tp_binding b;
+	struct tp_flow flow;
+
+	frame_binding(&b);
 	engine->bindings[FRAME_SLOT] = b;
 	engine->config->live[0] = 1;
-	err = bpf_map_update_elem(bpf_map__fd(engine->fastpath->maps.devices), &device, &loopback,
-				  BPF_ANY);
 	for (int direction = 0; direction < TP_DIRECTIONS; direction++) {
 		flow = binding_flow(&b, direction);
 		frame_add_flow(engine, &flow, FRAME_SLOT);
 	}
 	engine->uprobe->bss->shared.port[FRAME_SERVER_PORT].listener = 1;
 	engine->uprobe->bss->shared.port[FRAME_RELAY_PORT].relay = 1;
-	return err;
+	return bpf_map_update_elem(bpf_map__fd(engine->fastpath->maps.devices), &device, &loopback,
+				   BPF_ANY);
 }
 
 /* Runs the real program on a frame; returns its verdict, OUT is what came out. */
