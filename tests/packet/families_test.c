@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* IPv6, and from one family to the other: packets in and out of the program that the kernel runs.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
-#include "tests/packet/frame.h"
+#include "tests/packet/expect.h"
 
 #define ROUNDS 10000
 
@@ -30,25 +24,6 @@ static int bind_to(const struct frame_hosts *to)
 {
 	frame_hosts = to;
 	return frame_bind(&engine);
-}
-
-static uint64_t counter(enum tp_counter which)
-{
-	__u64 all[TP_COUNTERS];
-
-	assert_int_equal(engine_counters(&engine, all), 0);
-	return all[which];
-}
-
-static void assert_passed(const struct frame *frame, enum tp_counter reason)
-{
-	uint64_t before = counter(reason);
-	struct frame result;
-
-	assert_int_equal(frame_run(&engine, frame, &result), XDP_PASS);
-	assert_int_equal(result.length, frame->length);
-	assert_memory_equal(result.byte, frame->byte, frame->length);
-	assert_int_equal(counter(reason), before + 1);
 }
 
 static void assert_address(const uint8_t *at, const char *expected)
@@ -156,7 +131,7 @@ static void addresses_are_compared(void **state)
 	bind_to(&frame_families[3]);
 	frame_down(&frame, "x", 1);
 	engine.bindings[FRAME_SLOT].address[TP_PEER][1] ^= 1;
-	assert_passed(&frame, TP_PASSED_NO_BINDING);
+	expect_passed(&engine, &frame, TP_PASSED_NO_BINDING);
 }
 
 static void relay_socket_gone(void **state)
@@ -172,7 +147,7 @@ static void relay_socket_gone(void **state)
 	bpf_map_update_elem(epochs, &zero, &v4_gone, BPF_ANY); /* another relay socket's family */
 	assert_int_equal(frame_run(&engine, &frame, &result), XDP_TX);
 	bpf_map_update_elem(epochs, &zero, &v6_gone, BPF_ANY);
-	assert_passed(&frame, TP_PASSED_NO_BINDING);
+	expect_passed(&engine, &frame, TP_PASSED_NO_BINDING);
 	bpf_map_update_elem(epochs, &zero, &first, BPF_ANY);
 }
 
@@ -211,7 +186,7 @@ static void hairpin(void **state)
 	(void)state;
 	for (size_t i = 0; i < FRAME_FAMILIES; i++) {
 		for (int v6 = 0; v6 < 2; v6++) {
-			uint64_t before = counter(TP_FORWARDED_HAIRPIN);
+			uint64_t before = expect_counter(&engine, TP_FORWARDED_HAIRPIN);
 
 			bind_to(&frame_families[i]);
 			bind_other(&frame_families[i], clients[v6], servers[v6]);
@@ -223,7 +198,7 @@ static void hairpin(void **state)
 			assert_int_equal(get16(frame_udp(result.byte + 14) + 6),
 					 frame_udp_check(result.byte + 14));
 			assert_memory_equal(frame_udp(result.byte + 14) + 12, payload, 10);
-			assert_int_equal(counter(TP_FORWARDED_HAIRPIN), before + 1);
+			assert_int_equal(expect_counter(&engine, TP_FORWARDED_HAIRPIN), before + 1);
 		}
 	}
 }
@@ -256,7 +231,7 @@ static void hairpin_doubts(void **state)
 			second->hop.device = TP_HOP_LOCAL, reason = TP_PASSED_NO_ROUTE;
 		else
 			frame.byte[24] ^= 1, reason = TP_PASSED_CHECKSUM; /* the IP header's */
-		assert_passed(&frame, reason);
+		expect_passed(&engine, &frame, reason);
 	}
 }
 
@@ -280,11 +255,11 @@ static void extension_headers(void **state)
 	for (size_t i = 0; i < sizeof(following); i++) {
 		frame_down(&frame, "x", 1);
 		put_in(&frame, following[i], padding);
-		assert_passed(&frame, TP_PASSED_IP_OPTIONS);
+		expect_passed(&engine, &frame, TP_PASSED_IP_OPTIONS);
 	}
 	frame_down(&frame, "x", 1);
 	put_in(&frame, 44, fragment);
-	assert_passed(&frame, TP_PASSED_FRAGMENT);
+	expect_passed(&engine, &frame, TP_PASSED_FRAGMENT);
 }
 
 static void doubts_pass(void **state)
@@ -296,18 +271,18 @@ static void doubts_pass(void **state)
 	bind_to(&frame_families[3]);
 	frame_down(&frame, "x", 1);
 	put16(frame.byte + 60, 0); /* IPv6 knows no datagram without a checksum */
-	assert_passed(&frame, TP_PASSED_CHECKSUM);
+	expect_passed(&engine, &frame, TP_PASSED_CHECKSUM);
 	frame_down(&frame, "x", 1);
 	frame.byte[21] = 1; /* hop limit */
-	assert_passed(&frame, TP_PASSED_TTL);
+	expect_passed(&engine, &frame, TP_PASSED_TTL);
 	frame_down(&frame, "x", 1);
 	put16(frame.byte + 18, 99); /* payload length */
-	assert_passed(&frame, TP_PASSED_LENGTH);
+	expect_passed(&engine, &frame, TP_PASSED_LENGTH);
 	bind_to(&frame_families[1]); /* twenty bytes more upstream */
 	frame_up_channel(&frame, payload, 1500 - 48, 0);
 	assert_int_equal(frame_run(&engine, &frame, &result), XDP_TX);
 	frame_up_channel(&frame, payload, 1500 - 48 + 1, 0);
-	assert_passed(&frame, TP_PASSED_MTU);
+	expect_passed(&engine, &frame, TP_PASSED_MTU);
 }
 
 static void truncated(void **state)

@@ -3,14 +3,8 @@
  * Random frames through the program that the kernel runs and through the same
  * code on the host: equal verdicts and bytes. HOST_PACKETS (1,000,000) sets how many.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-#include <cmocka.h>
-#include "tests/packet/frame.h"
+#include "tests/packet/expect.h"
 #include "tests/packet/host.h"
 
 static struct engine engine;
