@@ -124,7 +124,7 @@ static __always_inline int find_and_relay(struct xdp_md *ctx, const struct packe
 		verdict = relay_v6(ctx, &r, 0, direction);
 	else
 		verdict = relay(ctx, p, end, &r, (struct shape){direction, 0, 0});
-	return verdict == TO_HAIRPIN ? hairpin(ctx, &r, 0) : verdict;
+	return channel && verdict == TO_HAIRPIN ? hairpin(ctx, &r, 0) : verdict;
 }
 
 static __always_inline int find_and_relay6(struct xdp_md *ctx, const struct packet *p,
@@ -140,7 +140,7 @@ static __always_inline int find_and_relay6(struct xdp_md *ctx, const struct pack
 	    !binding_is_from(r.way.binding, direction, source, destination))
 		return pass(TP_PASSED_NO_BINDING);
 	verdict = relay_v6(ctx, &r, 1, direction);
-	return verdict == TO_HAIRPIN ? hairpin(ctx, &r, 1) : verdict;
+	return channel && verdict == TO_HAIRPIN ? hairpin(ctx, &r, 1) : verdict;
 }
 
 /* What to do with a datagram to a port that has bindings. */

@@ -104,12 +104,15 @@ static __noinline int ask_fib(struct xdp_md *ctx, struct tp_binding *b, int dire
  * known. Else user space is asked, which looks it up as the server's own socket
  * would. What needs much stack is in calls side by side: all that are under way
  * have 512 bytes together, and before Linux 6.7 each counts in steps of 32.
+ * Not static, so that it is verified once, not once a call.
  */
-static __noinline int find_hop(struct xdp_md *ctx, struct tp_binding *b, __u32 slot, int direction,
-			       __u32 generation)
+__noinline int find_hop(struct xdp_md *ctx, struct tp_binding *b, __u32 slot, int direction,
+			__u32 generation)
 {
 	int err;
 
+	if (!b)
+		return TP_PASSED_NO_ROUTE;
 	if (known_hop(b, direction, generation))
 		return 0;
 	err = ask_fib(ctx, b, direction, generation);
