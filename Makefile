@@ -86,6 +86,10 @@ lint: $(SKEL) ## clang-format and clang-tidy
 	@clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
 	@clang-tidy -quiet $(SRC) -- $(CPPFLAGS) -isystem $(B) -std=gnu11
 
+matrix: all ## every build of coturn in every packaging, end to end; writes docs/matrix.md (root)
+	@tests/coturn all
+	@tests/matrix
+
 maps: all ## make the shipped symbol maps again (root)
 	@tests/maps
 
@@ -96,4 +100,4 @@ clean: ## remove build/
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check check-differential demo bench fuzz lint maps clean
+.PHONY: all help tests check check-differential demo bench fuzz lint matrix maps clean

@@ -16,9 +16,10 @@
 
 struct tp_probe_stats {
 	__u64 hits;
+	__u64 ns; /* spent in the program */
 	__u64 failed_reads;
 };
 
-_Static_assert(sizeof(struct tp_probe_stats) == 16, "tp_probe_stats layout");
+_Static_assert(sizeof(struct tp_probe_stats) == 24, "tp_probe_stats layout");
 
 #endif

@@ -295,7 +295,9 @@ int supervise_loop(struct supervisor *s)
 	int err = fds[SIGNAL].fd < 0 ? -errno : 0;
 
 	while (!err) {
-		if (poll(fds, FDS, -1) < 0 && errno != EINTR)
+		int seconds = attach_expire(&s->attach);
+
+		if (poll(fds, FDS, seconds < 0 ? -1 : 1000 * seconds) < 0 && errno != EINTR)
 			err = -errno;
 		if (fds[NOTICE].revents)
 			ring_buffer__consume(s->notices);

@@ -250,8 +250,28 @@ int image_code(const struct image *image, uint64_t offset, void *ret, size_t len
 	return 0;
 }
 
-/* Is there a function's symbol of this NAME (NULL: any) at this ADDRESS (NULL: any)? */
-static bool find_symbol(const struct image *image, const char *name, const uint64_t *address)
+struct wanted {
+	const char *name;	 /* NULL: any */
+	const uint64_t *address; /* NULL: any */
+	enum { IMAGE_SAME, IMAGE_CLONE, IMAGE_PART } match;
+};
+
+static bool is_wanted(const char *name, const struct wanted *wanted)
+{
+	size_t length;
+
+	if (!wanted->name)
+		return true;
+	if (!name)
+		return false;
+	if (wanted->match == IMAGE_PART)
+		return strstr(name, wanted->name);
+	length = strlen(wanted->name);
+	return !strncmp(name, wanted->name, length) &&
+	       (!name[length] || (wanted->match == IMAGE_CLONE && name[length] == '.'));
+}
+
+static bool find_symbol(const struct image *image, const struct wanted *wanted)
 {
 	GElf_Shdr header;
 	Elf_Scn *section = next_section(image, NULL, SHT_SYMTAB, &header);
@@ -259,18 +279,14 @@ static bool find_symbol(const struct image *image, const char *name, const uint6
 	size_t count = data ? data->d_size / sizeof(Elf64_Sym) : 0;
 
 	for (size_t i = 0; i < count && i < INT_MAX; i++) {
-		const char *known;
 		GElf_Sym symbol;
 
 		if (!gelf_getsym(data, (int)i, &symbol))
 			break;
 		if (GELF_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF ||
-		    (address && symbol.st_value != *address))
+		    (wanted->address && symbol.st_value != *wanted->address))
 			continue;
-		if (!name)
-			return true;
-		known = elf_strptr(image->elf, header.sh_link, symbol.st_name);
-		if (known && !strcmp(known, name))
+		if (is_wanted(elf_strptr(image->elf, header.sh_link, symbol.st_name), wanted))
 			return true;
 	}
 	return false;
@@ -278,10 +294,16 @@ static bool find_symbol(const struct image *image, const char *name, const uint6
 
 bool image_has_symbol(const struct image *image, const char *function)
 {
-	return find_symbol(image, function, NULL);
+	return find_symbol(image, &(struct wanted){function, NULL, IMAGE_CLONE});
 }
 
-bool image_symbol_at(const struct image *image, const char *name, uint64_t address)
+bool image_symbol_at(const struct image *image, const char *name, bool clones, uint64_t address)
 {
-	return find_symbol(image, *name ? name : NULL, &address);
+	return find_symbol(image,
+			   &(struct wanted){name, &address, clones ? IMAGE_CLONE : IMAGE_SAME});
+}
+
+bool image_symbol_has(const struct image *image, const char *part, uint64_t address)
+{
+	return find_symbol(image, &(struct wanted){part, &address, IMAGE_PART});
 }

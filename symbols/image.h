@@ -34,11 +34,13 @@ bool image_segment(const struct image *image, unsigned int index, uint64_t *addr
 bool image_has_symbol(const struct image *image, const char *function);
 
 /*
- * Is NAME a function's symbol at this ELF address? By an empty NAME: is there
- * any function's symbol there? A separate debug file may be opened as an image
- * as well, to ask for its symbols.
+ * Is there a function's symbol at this ELF address whose name is NAME, or begins with it
+ * and a dot (a compiler's clone)? By a NULL name: is there any? A separate debug file may be
+ * opened as an image as well, to ask for its symbols.
  */
-bool image_symbol_at(const struct image *image, const char *name, uint64_t address);
+bool image_symbol_at(const struct image *image, const char *name, bool clones, uint64_t address);
+/* Is there a function's symbol at this address with PART in its name, ".part."? */
+bool image_symbol_has(const struct image *image, const char *part, uint64_t address);
 
 struct Elf;
 struct Elf *image_elf(const struct image *image); /* for libdw; the image keeps it */

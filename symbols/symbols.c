@@ -44,8 +44,12 @@ static void probe_free(struct symbols_probe *probe)
 {
 	for (int i = 0; i < TP_FIELDS; i++)
 		free(probe->expression[i]);
-	for (int i = 0; i < TP_PLAN_CHECKS; i++)
+	for (int i = 0; i < TP_PLAN_CHECKS; i++) {
 		free(probe->check_expression[i]);
+		free(probe->other_expression[i]);
+	}
+	free(probe->walk_expression);
+	free(probe->within);
 	free(probe->function);
 }
 
@@ -63,8 +67,15 @@ void symbols_free(struct symbols *symbols)
 	if (!symbols)
 		return;
 	for (unsigned int i = 0; i < symbols->events; i++) {
-		symbols_event_clear(&symbols->event[i]);
-		free(symbols->event[i].why);
+		struct symbols_event *event = &symbols->event[i];
+
+		symbols_event_clear(event);
+		for (unsigned int j = 0; j < event->sources; j++) {
+			free(event->source[j].name);
+			free(event->source[j].why);
+		}
+		free(event->source);
+		free(event->why);
 	}
 	free(symbols->event);
 	free(symbols->origin_path);
