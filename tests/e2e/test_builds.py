@@ -5,13 +5,14 @@ step by step, and channels that were bound earlier are learned. What builds ther
 import json
 import os
 import subprocess
+import sys
 import time
 
 import pytest
 
 from session import LIFETIMES, carried, follow, listed, profile_with_source, sources
 from turn import TurnClient, Peer, connect, works
-from world import ROOT, STOCK_COTURN, TURNPIKE, World, sh, wait_for
+from world import PEER4, ROOT, STOCK_COTURN, TURNPIKE, World, sh, wait_for
 
 BUILDS = ["O0", "O2", "O3", "Os", "lto", "clang"]
 
@@ -81,4 +82,36 @@ def test_learns(world, build):
     for binding in turnpike.server()["bindings"]:
         assert 590 <= binding["expires_in_s"] <= 598
     assert all(works(channel) for channel in silent)
+    assert turnpike.stop() == 0
+
+
+def test_learns_ten_thousand(world):
+    """10,000 bindings that were there before: the next datagram of each goes to its peer, and all after it go through the
+    kernel; learning needs no more of the server's time than it has."""
+    coturn = world.start_coturn(ports=(50000, 59999), extra=["-m", "2"])
+    clients, peers = [TurnClient(world) for _ in range(50)], [Peer(world) for _ in range(4)]
+    for client in clients:
+        client.allocate()
+        for number in range(200):
+            client.bind_channel(0x4000 + number, (PEER4, 1024 + number) if number > 3 else peers[number].address)
+    turnpike = world.start_turnpike(coturn.pid).wait_ready()
+    for client in clients:
+        client.send_channel(0x4000, b"the next datagram")
+    assert wait_for(lambda: len(turnpike.server()["bindings"]) == 10_000, 2), len(turnpike.server()["bindings"])
+    for client in clients:  # neighbours are known now
+        for number in range(4):
+            client.send_channel(0x4000 + number, b"warm")
+    time.sleep(0.5)
+    seen = world.server_datagrams()
+    for peer in peers:
+        peer.drain()
+    for client in clients:
+        for number in range(4):
+            client.send_channel(0x4000 + number, b"forwarded")
+    got = sum(1 for peer in peers for _ in iter(lambda: peer.receive(0.2), None))
+    assert got == 4 * len(clients)
+    assert world.server_datagrams() - seen < 10
+    hot, = [observer for observer in turnpike.server()["observers"]
+            if observer["function"] == "send_data_from_ioa_socket_nbh"]
+    print(f"{hot['hits']} hits, {hot['mean_ns']} ns each", file=sys.stderr)
     assert turnpike.stop() == 0
