@@ -163,14 +163,16 @@ __noinline int checks_hold(const struct tp_plan *plan, const struct call *call, 
 	if (!plan || !call)
 		return FETCH_FAILED;
 	for (__u32 i = 0; i < TP_PLAN_CHECKS; i++) {
-		const struct tp_check *check = &plan->check[i];
-		__u64 value = 0, wanted = check->value;
+		const struct tp_check *check;
+		__u64 value = 0, wanted;
+		__u32 index = first + i; /* the compiler must not turn it into a pointer that runs along */
 		int done;
 
-		if (i < first)
-			continue;
-		if (i - first >= many)
+		barrier_var(index);
+		if (i >= many || index >= TP_PLAN_CHECKS)
 			break;
+		check = &plan->check[index];
+		wanted = check->value;
 		done = fetch_number(&check->path, call, &value);
 		if (done != FETCH_FAILED && check->other.read != TP_READ_NONE)
 			done = fetch_number(&check->other, call, &wanted);

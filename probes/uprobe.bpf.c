@@ -139,10 +139,12 @@ __noinline int on_commit(const struct tp_plan *plan, const struct call *call)
 	return FETCH_DONE;
 }
 
-static __noinline int on_retire(const struct tp_plan *plan, const struct call *call)
+__noinline int on_retire(const struct tp_plan *plan, const struct call *call)
 {
 	__u64 session = 0, channel = 0;
 
+	if (!plan || !call)
+		return FETCH_FAILED;
 	if (fetch_number(&plan->field[TP_FIELD_SESSION], call, &session) != FETCH_DONE ||
 	    fetch_number(&plan->field[TP_FIELD_CHANNEL], call, &channel) != FETCH_DONE)
 		return FETCH_FAILED;
@@ -150,21 +152,26 @@ static __noinline int on_retire(const struct tp_plan *plan, const struct call *c
 	return FETCH_DONE;
 }
 
-static __noinline int on_allocation_gone(const struct tp_plan *plan, const struct call *call)
+__noinline int on_allocation_gone(const struct tp_plan *plan, const struct call *call)
 {
 	__u64 session = 0;
 
+	if (!plan || !call)
+		return FETCH_FAILED;
 	if (fetch_number(&plan->field[TP_FIELD_SESSION], call, &session) != FETCH_DONE)
 		return FETCH_FAILED;
 	commit_allocation_gone(session, plan->tgid);
 	return FETCH_DONE;
 }
 
-static __noinline int on_socket_closed(const struct tp_plan *plan, const struct call *call)
+__noinline int on_socket_closed(const struct tp_plan *plan, const struct call *call)
 {
-	struct tp_socket_key key = {.tgid = plan->tgid};
 	struct endpoint local = {}, remote = {};
+	struct tp_socket_key key = {};
 
+	if (!plan || !call)
+		return FETCH_FAILED;
+	key.tgid = plan->tgid;
 	if (fetch_sockaddr(&plan->field[TP_FIELD_LOCAL], call, &local) == FETCH_FAILED ||
 	    fetch_sockaddr(&plan->field[TP_FIELD_REMOTE], call, &remote) == FETCH_FAILED)
 		return FETCH_FAILED;
@@ -182,15 +189,20 @@ static __always_inline struct tp_plan *plan_of(__u32 index)
 	return bpf_map_lookup_elem(&plans, &index);
 }
 
+/* What an event does to one channel. */
+static __always_inline int act_channel(const struct tp_plan *plan, const struct call *call)
+{
+	if (plan->kind == TP_EVENT_RETIRE)
+		return on_retire(plan, call);
+	return on_commit(plan, call);
+}
+
 static __always_inline int act(const struct tp_plan *plan, const struct call *call)
 {
 	switch (plan->kind) {
 	case TP_EVENT_COMMIT:
-	case TP_EVENT_LEARN:
-	case TP_EVENT_PERMISSION:
-		return on_commit(plan, call);
 	case TP_EVENT_RETIRE:
-		return on_retire(plan, call);
+		return act_channel(plan, call);
 	case TP_EVENT_ALLOCATION_GONE:
 		return on_allocation_gone(plan, call);
 	case TP_EVENT_SOCKET_CLOSED:

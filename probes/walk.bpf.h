@@ -40,7 +40,7 @@ struct walk {
  * The probe program's: what an event does. Always inlined here: the kernel has eight
  * frames for calls, and commit_install() goes deep.
  */
-static __always_inline int act(const struct tp_plan *plan, const struct call *call);
+static __always_inline int act_channel(const struct tp_plan *plan, const struct call *call);
 static __always_inline struct tp_plan *plan_of(__u32 index);
 
 /* FETCH_ABSENT: the bucket has no element there or beyond; *RET may be 0, a gap. */
@@ -86,7 +86,7 @@ static long walk_step(__attribute__((unused)) void *map, __u32 *key,
 		w->call.value[TP_BASE_EACH] = element;
 		done = checks_hold(plan, &w->call, plan->checks, plan->each, w->again);
 		if (done == FETCH_DONE)
-			done = act(plan, &w->call);
+			done = act_channel(plan, &w->call);
 	}
 	w->failed |= done == FETCH_FAILED;
 	return 0;
