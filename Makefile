@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS := libbpf libdw libelf libcyaml libmnl libcjson
+PKGS := libbpf libdw libelf libcyaml libmnl libcjson libseccomp
 
 B := build
 CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE -DTURNPIKE_VERSION='"$(VERSION)"' -DTURNPIKE_DATADIR='"$(PREFIX)/share/turnpike"'
@@ -58,6 +58,8 @@ $(OBJ) $(UNIT:=.o) $(BENCH:=.o): | $(SKEL)
 
 $(B)/tests/%_test: $(B)/tests/%_test.o $(LIB)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+$(B)/tests/unit/apart_test: LDFLAGS += -Wl,--wrap=symbols_resolve
 
 $(BENCH): $(B)/%: $(B)/%.o
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)

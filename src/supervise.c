@@ -17,6 +17,7 @@
 #include "src/pins.h"
 #include "src/status.h"
 #include "src/supervise.h"
+#include "symbols/apart.h"
 #include "symbols/image.h"
 #include "symbols/symbols.h"
 
@@ -26,17 +27,19 @@
 static int supervise_resolve(struct supervisor *s, char *why)
 {
 	struct symbols_options options;
-	char detail[SYMBOLS_WHY] = "";
+	char detail[SYMBOLS_WHY] = "", root[64];
 	int err;
 
-	err = image_open(s->server.exe_link, &s->image);
+	err = image_open_unread(s->server.exe_link, &s->image);
 	if (err) {
 		say(why, "can't read " EXE ", the program of process %d: %s", s->server.exe,
 		    s->server.pid, strerror(-err));
 		return err;
 	}
 	paths_symbols_options(s->options.symbols_dir, s->options.profiles_dir, &options);
-	err = symbols_resolve(s->image, &options, &s->symbols, detail);
+	snprintf(root, sizeof(root), "/proc/%d/root", s->server.pid);
+	options.root = root;
+	err = apart_resolve(s->image, NULL, &options, &s->symbols, detail);
 	if (err == -ENODATA)
 		say(why,
 		    "no symbols for " EXE " (build-id %s): %s; it could only be observed by "

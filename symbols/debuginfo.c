@@ -24,27 +24,32 @@ int debuginfo_entry(Dwarf_Die *die, uint64_t *ret)
 	return -ENOENT;
 }
 
-static int open_dwarf(struct debuginfo *info)
+static int open_dwarf(struct debuginfo *info, const struct debuginfo_files *files)
 {
 	Dwarf_CU *unit = NULL;
 	Dwarf_Die die;
 	int err;
 
 	info->dwarf = dwarf_begin_elf(image_elf(info->image), DWARF_C_READ, NULL);
-	if (info->dwarf && debuginfo_unit(info->dwarf, &unit, &die))
+	if (info->dwarf && debuginfo_unit(info->dwarf, &unit, &die)) {
+		debuginfo_file_alternate(info->image, info->dwarf, &info->alternate);
 		return 0;
-	err = debuginfo_file_open(info->image, &info->separate);
+	}
+	err = debuginfo_file_open(info->image, files, &info->separate);
 	if (err == -ENOENT)
 		return -ENODATA;
 	if (err)
 		return err;
 	dwarf_end(info->dwarf);
 	info->dwarf = dwarf_begin_elf(image_elf(info->separate), DWARF_C_READ, NULL);
+	if (!info->dwarf)
+		return -ENODATA;
+	debuginfo_file_alternate(info->separate, info->dwarf, &info->alternate);
 	unit = NULL;
-	return info->dwarf && debuginfo_unit(info->dwarf, &unit, &die) ? 0 : -ENODATA;
+	return debuginfo_unit(info->dwarf, &unit, &die) ? 0 : -ENODATA;
 }
 
-int debuginfo_open(struct image *image, struct debuginfo **ret)
+int debuginfo_open(struct image *image, const struct debuginfo_files *files, struct debuginfo **ret)
 {
 	struct debuginfo *info = calloc(1, sizeof(*info));
 	int err;
@@ -52,7 +57,7 @@ int debuginfo_open(struct image *image, struct debuginfo **ret)
 	if (!info)
 		return -ENOMEM;
 	info->image = image;
-	err = open_dwarf(info);
+	err = open_dwarf(info, files);
 	if (!err)
 		err = debuginfo_index_add(&info->functions, info->dwarf, is_function);
 	if (err) {
@@ -81,6 +86,8 @@ void debuginfo_close(struct debuginfo *info)
 	if (info->frames)
 		dwarf_cfi_end(info->frames);
 	dwarf_end(info->dwarf);
+	dwarf_end(info->alternate.dwarf);
+	image_close(info->alternate.image);
 	image_close(info->separate);
 	free(info);
 }

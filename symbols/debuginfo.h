@@ -14,8 +14,18 @@ struct debuginfo;
 struct debuginfo_function;
 struct image;
 
-/* -ENODATA: the image has no DWARF. Keeps IMAGE, which must outlive it. */
-int debuginfo_open(struct image *image, struct debuginfo **ret);
+/* Where else debug files may be. */
+struct debuginfo_files {
+	const char *root; /* of the program's own file system, or NULL */
+	const char *file; /* of this program, found by other means; or NULL */
+};
+
+/*
+ * -ENODATA: the image has no DWARF. Keeps IMAGE, which must outlive it. FILES may be
+ * NULL.
+ */
+int debuginfo_open(struct image *image, const struct debuginfo_files *files,
+		   struct debuginfo **ret);
 void debuginfo_close(struct debuginfo *info);
 /* The file that the DWARF was read from: the image's own or a separate one. */
 const char *debuginfo_path(const struct debuginfo *info);

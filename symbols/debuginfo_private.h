@@ -32,9 +32,16 @@ struct debuginfo_copies {
 	size_t count, room;
 };
 
+/* What dwz has moved to a file that several share. */
+struct debuginfo_alternate {
+	struct image *image;
+	Dwarf *dwarf;
+};
+
 struct debuginfo {
 	struct image *image;
 	struct image *separate; /* its debug file, if the DWARF is there */
+	struct debuginfo_alternate alternate;
 	Dwarf *dwarf;
 	Dwarf_CFI *frames; /* of the image, opened when first asked for */
 	struct debuginfo_index functions;
@@ -67,7 +74,11 @@ int debuginfo_place(struct debuginfo_function *function, Dwarf_Die *parameter,
 		    struct debuginfo_place *ret, const struct why *why);
 
 /* Opens the debug file that belongs to IMAGE by its build-id; -ENOENT: there is none. */
-int debuginfo_file_open(const struct image *image, struct image **ret);
+int debuginfo_file_open(const struct image *image, const struct debuginfo_files *files,
+			struct image **ret);
+/* Gives DWARF, of FILE, what dwz moved out of it, if it did and that is to be found. */
+void debuginfo_file_alternate(const struct image *file, Dwarf *dwarf,
+			      struct debuginfo_alternate *ret);
 
 /* A parameter, and where it is where the function begins. */
 int debuginfo_argument(struct debuginfo_function *function, const char *name, Dwarf_Die *ret,

@@ -357,7 +357,7 @@ int map_read(const char *path, const struct image *image, struct symbols **ret,
 	struct map *map;
 	int err;
 
-	err = yamlfile_load(path, &map_schema, (void **)&map, why);
+	err = yamlfile_load(path, image_opener(image), &map_schema, (void **)&map, why);
 	if (err)
 		return err;
 	err = map_to_symbols(map, path, &symbols);

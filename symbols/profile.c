@@ -114,9 +114,10 @@ static const cyaml_schema_value_t profile_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct profile, profile_fields),
 };
 
-int profile_load(const char *path, struct profile **ret, const struct why *why)
+int profile_load(const char *path, const struct opener *opener, struct profile **ret,
+		 const struct why *why)
 {
-	return yamlfile_load(path, &profile_schema, (void **)ret, why);
+	return yamlfile_load(path, opener, &profile_schema, (void **)ret, why);
 }
 
 void profile_free(struct profile *profile)

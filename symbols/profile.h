@@ -55,8 +55,11 @@ struct profile {
 	unsigned int events_count;
 };
 
+struct opener;
+
 /* -EINVAL with WHY: malformed, or words that mean nothing. */
-int profile_load(const char *path, struct profile **ret, const struct why *why);
+int profile_load(const char *path, const struct opener *opener, struct profile **ret,
+		 const struct why *why);
 void profile_free(struct profile *profile);
 
 #endif

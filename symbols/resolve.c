@@ -1,58 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "symbols/debuginfo.h"
 #include "symbols/image.h"
 #include "symbols/names.h"
+#include "symbols/opener.h"
 #include "symbols/profile.h"
 #include "symbols/resolve.h"
 #include "symbols/symbols.h"
 
-#define RESOLVE_DELETED " (deleted)" /* what /proc/PID/exe adds when the file is replaced */
-
 /* The executable's name, to find its profile by. */
-static void name_of(const struct image *image, char *ret, size_t size)
+static const char *name_of(const struct image *image)
 {
-	char link[PATH_MAX];
-	ssize_t length = readlink(image_path(image), link, sizeof(link) - 1);
-	const char *path = image_path(image), *slash;
-	char *deleted;
+	const char *path = image_real_path(image), *slash = strrchr(path, '/');
 
-	if (length > 0) {
-		link[length] = '\0';
-		path = link;
-	}
-	slash = strrchr(path, '/');
-	snprintf(ret, size, "%.*s", (int)size - 1, slash ? slash + 1 : path);
-	deleted = strstr(ret, RESOLVE_DELETED);
-	if (deleted && deleted[strlen(RESOLVE_DELETED)] == '\0')
-		*deleted = '\0';
-}
-
-static int is_yaml(const struct dirent *entry)
-{
-	const char *dot = strrchr(entry->d_name, '.');
-
-	return dot && !strcmp(dot, ".yaml");
+	return slash ? slash + 1 : path;
 }
 
 /* The first profile in DIRECTORY, by name, for programs called NAME. -ENOENT: none. */
-static int find_profile_in(const char *directory, const char *name, struct profile **ret,
-			   const struct why *why)
+static int find_profile_in(const char *directory, const struct opener *opener, const char *name,
+			   struct profile **ret, const struct why *why)
 {
-	struct dirent **entry = NULL;
-	int count = scandir(directory, &entry, is_yaml, alphasort);
+	char names[OPENER_LIST], path[PATH_MAX], *rest = names, *file;
 	struct profile *profile;
-	char path[PATH_MAX];
-	int err = -ENOENT;
+	int err = opener->list(opener->context, directory, names, sizeof(names));
 
-	for (int i = 0; err == -ENOENT && i < count; i++) {
-		snprintf(path, sizeof(path), "%s/%s", directory, entry[i]->d_name);
-		err = profile_load(path, &profile, why);
+	if (err)
+		return -ENOENT;
+	err = -ENOENT;
+	while (err == -ENOENT && (file = strsep(&rest, "\n")) && *file) {
+		snprintf(path, sizeof(path), "%s/%s", directory, file);
+		err = profile_load(path, opener, &profile, why);
 		if (err)
 			continue;
 		if (strcmp(profile->binary, name)) {
@@ -62,22 +42,19 @@ static int find_profile_in(const char *directory, const char *name, struct profi
 			*ret = profile;
 		}
 	}
-	for (int i = 0; i < count; i++)
-		free(entry[i]);
-	free(entry);
 	return err;
 }
 
 static int find_profile(const struct image *image, const struct symbols_options *options,
 			struct profile **ret, const struct why *why)
 {
-	char name[NAME_MAX + 1];
+	const char *name = name_of(image);
 	int err = -ENOENT;
 
-	name_of(image, name, sizeof(name));
 	for (int i = 0; err == -ENOENT && i < SYMBOLS_DIRECTORIES; i++)
 		if (options->profile_dir[i])
-			err = find_profile_in(options->profile_dir[i], name, ret, why);
+			err = find_profile_in(options->profile_dir[i], image_opener(image), name,
+					      ret, why);
 	if (err == -ENOENT)
 		why_say(why, err, "`%.100s` is not a TURN server that turnpike has a profile for",
 			name);
@@ -373,6 +350,7 @@ static int resolve_events(struct image *image, struct debuginfo *info,
 int resolve_profile(struct image *image, const struct symbols_options *options,
 		    struct symbols **ret, const struct why *why)
 {
+	const struct debuginfo_files files = {options->root, options->debug_file};
 	struct debuginfo *info = NULL;
 	struct profile *profile;
 	int err;
@@ -380,7 +358,7 @@ int resolve_profile(struct image *image, const struct symbols_options *options,
 	err = find_profile(image, options, &profile, why);
 	if (err)
 		return err;
-	err = debuginfo_open(image, &info);
+	err = debuginfo_open(image, &files, &info);
 	if (err == -ENODATA)
 		why_say(why, err, "no symbol map for this build, and no debug information");
 	else if (err)

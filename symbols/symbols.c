@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "symbols/image.h"
 #include "symbols/map.h"
 #include "symbols/resolve.h"
@@ -15,16 +14,13 @@ static int find_map(const struct image *image, const struct symbols_options *opt
 {
 	const char *id = image_build_id(image);
 	char path[PATH_MAX];
+	int err = -ENOENT;
 
-	for (int i = 0; *id && i < SYMBOLS_DIRECTORIES; i++) {
-		if (!options->map_dir[i])
-			continue;
-		if (snprintf(path, sizeof(path), "%s/%s.yaml", options->map_dir[i], id) <
-			    (int)sizeof(path) &&
-		    !access(path, F_OK))
-			return map_read(path, image, ret, why);
-	}
-	return -ENOENT;
+	for (int i = 0; *id && err == -ENOENT && i < SYMBOLS_DIRECTORIES; i++)
+		if (options->map_dir[i] && snprintf(path, sizeof(path), "%s/%s.yaml",
+						    options->map_dir[i], id) < (int)sizeof(path))
+			err = map_read(path, image, ret, why);
+	return err;
 }
 
 int symbols_resolve(struct image *image, const struct symbols_options *options,

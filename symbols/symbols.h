@@ -69,6 +69,8 @@ struct symbols_options {
 	const char *map_dir[SYMBOLS_DIRECTORIES];     /* for <build-id>.yaml */
 	const char *profile_dir[SYMBOLS_DIRECTORIES]; /* for *.yaml */
 	bool no_map;				      /* DWARF only */
+	const char *root; /* where the program's own file system is: "/proc/PID/root"; or NULL */
+	const char *debug_file; /* its debug information, if that was found otherwise; or NULL */
 };
 
 /*

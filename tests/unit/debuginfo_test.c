@@ -77,7 +77,7 @@ static void open_build(void **state)
 	FILE *out;
 
 	assert_int_equal(image_open(test_path(state, "program", path), &build.image), 0);
-	assert_int_equal(debuginfo_open(build.image, &build.info), 0);
+	assert_int_equal(debuginfo_open(build.image, NULL, &build.info), 0);
 	out = popen(path, "r");
 	assert_non_null(out);
 	assert_int_equal(fscanf(out, "%u %u %u %u %u %u %u", &build.id, &build.in, &build.inner,
@@ -317,7 +317,7 @@ static void separate_file(void **state)
 		 (char *)*state);
 	assert_int_equal(test_run(command), 0);
 	assert_int_equal(image_open(test_path(state, "program", command), &build.image), 0);
-	assert_int_equal(debuginfo_open(build.image, &build.info), -ENODATA);
+	assert_int_equal(debuginfo_open(build.image, NULL, &build.info), -ENODATA);
 	image_close(build.image);
 }
 
@@ -364,7 +364,7 @@ static void damaged(void **state)
 		fclose(file);
 		if (image_open(to, &build.image))
 			continue;
-		if (!debuginfo_open(build.image, &build.info)) {
+		if (!debuginfo_open(build.image, NULL, &build.info)) {
 			if (!sites("entry", DEBUGINFO_ENTRIES, found, &sites_found))
 				debuginfo_expression(found[0], "((outer *)r->any)->in[1].number",
 						     TP_READ_NONE, &path, why, sizeof(why));

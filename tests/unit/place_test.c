@@ -170,7 +170,7 @@ static void places_hold(void **state)
 			 (char *)*state, compilers[i]);
 		assert_int_equal(test_run(command), 0);
 		assert_int_equal(image_open(test_path(state, "program", path), &image), 0);
-		assert_int_equal(debuginfo_open(image, &info), 0);
+		assert_int_equal(debuginfo_open(image, NULL, &info), 0);
 		held = check_function(image, info, "touch");
 		print_message("%s: %u inlined copies hold\n", compilers[i], held);
 		assert_true(held >= 3);
