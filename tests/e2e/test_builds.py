@@ -4,6 +4,7 @@ step by step, and channels that were bound earlier are learned. What builds ther
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -115,3 +116,26 @@ def test_learns_ten_thousand(world):
             if observer["function"] == "send_data_from_ioa_socket_nbh"]
     print(f"{hot['hits']} hits, {hot['mean_ns']} ns each", file=sys.stderr)
     assert turnpike.stop() == 0
+
+
+TRIXIE = os.path.join(ROOT, "build", "trixie", "root")
+
+
+def test_trixie(world):
+    """Debian 13's stock coturn, by the shipped map; it runs in a root file system of its own."""
+    if not os.access(os.path.join(TRIXIE, "build", "stock", "usr", "bin", "turnserver"), os.X_OK):
+        pytest.skip("no root of trixie (tests/maps trixie makes it)")
+    database = os.path.join(TRIXIE, "tmp", os.path.basename(world.dir))
+    shutil.copy(world.database(), database)
+    try:
+        coturn = world.start_coturn(("chroot", TRIXIE, "/build/stock/usr/bin/turnserver"), extra=LIFETIMES,
+                                    database=database[len(TRIXIE):])
+        turnpike = world.start_turnpike(coturn.pid).wait_ready()
+        assert {observer["symbols"] for observer in turnpike.server()["observers"]} == {"map"}
+        assert follow(world, turnpike) is None
+        channels = connect(world, 2, first_id=20)
+        assert all(works(channel) for channel in channels)
+        assert carried(turnpike, channels) > 0.98
+        assert turnpike.stop() == 0
+    finally:
+        os.unlink(database)
