@@ -7,7 +7,7 @@
 #include <linux/types.h>
 #endif
 
-#define BENCH_FLOWS 16384
+#define BENCH_FLOWS 131072
 
 /*
  * A frame begins like this: Ethernet, IPv4, UDP, and the first bytes of the
