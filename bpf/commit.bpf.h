@@ -344,6 +344,8 @@ static __always_inline void commit_fill_leg(struct tp_binding *b, int direction,
 {
 	b->hop_asked[direction] = 0;
 	b->shared[direction].packets = b->shared[direction].bytes = 0;
+	b->watch[direction].packets = 0;
+	b->watch[direction].since = bpf_jiffies64();
 	binding_terms(b, direction, &b->terms[direction]);
 	leg->own.packets = leg->own.bytes = 0;
 	leg->hop = hop_none(b->generation);
