@@ -29,7 +29,7 @@ static const struct argp_option run_options[] = {
 	{"hook", OPTION_HOOK, "auto|xdp|xdp-generic", 0,
 	 "where packets are relayed (default: auto, native XDP where the driver can)", 0},
 	{"max-bindings", OPTION_MAX_BINDINGS, "N", 0,
-	 "channels at a time, 1 to 1048576 (default: 65536)", 0},
+	 "channels at a time, 1 to 1000000 (default: 65536)", 0},
 	{"symbols", OPTION_SYMBOLS, "DIR", 0, "look for symbol maps here first", 0},
 	{"profiles", OPTION_PROFILES, "DIR", 0, "take server profiles from here", 0},
 	{"verbose", OPTION_VERBOSE, NULL, 0, "log every channel, and libbpf's words", 0},
