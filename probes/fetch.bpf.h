@@ -149,8 +149,12 @@ static __always_inline int holds(__u32 compare, __u64 value, __u64 wanted)
 /* Counted by kind, so that an operator sees how much can be offloaded at all. */
 static __always_inline void refuse(__u32 refusal)
 {
+	__u32 counter = TP_REFUSED_TRANSPORT + refusal - TP_REFUSE_TRANSPORT;
+
+	/* Its limit is to be tested on this very register: Linux 6.1's verifier forgets others. */
+	barrier_var(counter);
 	if (refusal != TP_REFUSE_NONE && refusal < TP_REFUSALS)
-		count(TP_REFUSED_TRANSPORT + refusal - TP_REFUSE_TRANSPORT);
+		count(counter);
 }
 
 /*
@@ -165,7 +169,8 @@ __noinline int checks_hold(const struct tp_plan *plan, const struct call *call, 
 	for (__u32 i = 0; i < TP_PLAN_CHECKS; i++) {
 		const struct tp_check *check;
 		__u64 value = 0, wanted;
-		__u32 index = first + i; /* the compiler must not turn it into a pointer that runs along */
+		__u32 index = first +
+			      i; /* the compiler must not turn it into a pointer that runs along */
 		int done;
 
 		barrier_var(index);

@@ -212,18 +212,17 @@ static __always_inline int act(const struct tp_plan *plan, const struct call *ca
 }
 
 /* Runs PLAN on the values of one call, and counts the hit and the time it took. */
-static __always_inline void run_plan(const struct tp_plan *plan, __u32 index,
-				     const struct call *call, __u64 begin)
+static __always_inline void run_plan(const struct tp_plan *plan, struct walk *w, __u64 begin)
 {
-	struct tp_probe_stats *stats = bpf_map_lookup_elem(&probe_stats, &index);
+	struct tp_probe_stats *stats = bpf_map_lookup_elem(&probe_stats, &w->plan);
 	int done;
 
 	if (plan->walk.buckets) {
-		done = walk_run(plan, index, call);
+		done = walk_run(plan, w);
 	} else {
-		done = checks_hold(plan, call, 0, plan->checks, 0);
+		done = checks_hold(plan, &w->call, 0, plan->checks, 0);
 		if (done == FETCH_DONE)
-			done = act(plan, call);
+			done = act(plan, &w->call);
 	}
 	if (done == FETCH_FAILED)
 		count(TP_ERROR_FAILED_READS);
@@ -245,15 +244,29 @@ static __always_inline void registers(struct pt_regs *ctx, struct call *call)
 	call->value[5] = ctx->r9; /* x86-64's sixth; bpf_tracing.h names five */
 }
 
-/* Takes what was saved when this thread entered the function. */
-static __always_inline int restore(const struct call_key *key, struct call *call)
+/* Keeps the call for its return, or takes it back then; functions of their own for their stack. */
+__noinline int call_save(const struct call *call, __u32 plan)
 {
-	struct call *saved = bpf_map_lookup_elem(&calls, key);
+	struct call_key key = {.thread = bpf_get_current_pid_tgid(), .plan = plan};
+	struct call copy;
 
-	if (!saved)
+	if (!call)
+		return 0;
+	copy = *call; /* before Linux 6.2 a value has to lie on the stack */
+	if (bpf_map_update_elem(&calls, &key, &copy, BPF_ANY))
+		count(TP_ERROR_FAILED_READS);
+	return 1;
+}
+
+__noinline int call_restore(struct call *call, __u32 plan)
+{
+	struct call_key key = {.thread = bpf_get_current_pid_tgid(), .plan = plan};
+	struct call *saved = bpf_map_lookup_elem(&calls, &key);
+
+	if (!call || !saved)
 		return 0;
 	*call = *saved;
-	bpf_map_delete_elem(&calls, key);
+	bpf_map_delete_elem(&calls, &key);
 	return 1;
 }
 
@@ -264,31 +277,22 @@ static __always_inline int restore(const struct call_key *key, struct call *call
 SEC("uprobe")
 int turnpike_probe(struct pt_regs *ctx)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx);
-	struct call_key key = {
-		.thread = bpf_get_current_pid_tgid(),
-		.plan = cookie & TP_COOKIE_PLAN,
-	};
-	__u32 index = key.plan;
-	struct tp_plan *plan = bpf_map_lookup_elem(&plans, &index);
-	struct call call = {.registers = (__u64)ctx};
-	__u64 begin = bpf_ktime_get_ns();
+	__u64 cookie = bpf_get_attach_cookie(ctx), begin = bpf_ktime_get_ns();
+	struct walk w = {.plan = cookie & TP_COOKIE_PLAN};
+	struct tp_plan *plan = plan_of(w.plan);
 
-	if (!plan || plan->tgid != key.thread >> 32)
+	if (!plan || plan->tgid != bpf_get_current_pid_tgid() >> 32)
 		return 0;
 	if (cookie & TP_COOKIE_RETURN) {
-		if (!restore(&key, &call))
+		if (!call_restore(&w.call, w.plan))
 			return 0;
-		call.registers = (__u64)ctx;
-		call.value[TP_BASE_RETURN] = PT_REGS_RC(ctx);
+		w.call.value[TP_BASE_RETURN] = PT_REGS_RC(ctx);
 	} else {
-		registers(ctx, &call);
-		if (plan->flags & TP_PLAN_AT_RETURN) {
-			if (bpf_map_update_elem(&calls, &key, &call, BPF_ANY))
-				count(TP_ERROR_FAILED_READS);
-			return 0;
-		}
+		registers(ctx, &w.call);
+		if (plan->flags & TP_PLAN_AT_RETURN)
+			return !call_save(&w.call, w.plan);
 	}
-	run_plan(plan, index, &call, begin);
+	w.call.registers = (__u64)ctx;
+	run_plan(plan, &w, begin);
 	return 0;
 }

@@ -92,44 +92,51 @@ static long walk_step(__attribute__((unused)) void *map, __u32 *key,
 	return 0;
 }
 
-/* Is it time to look at this session's channels? To end channels, always, if it has any. */
-static __always_inline int walk_is_due(const struct tp_plan *plan, __u64 session, int *again)
+enum { WALK_NOT, WALK_FIRST, WALK_AGAIN };
+
+/*
+ * Is it time to look at this session's channels? To end channels, always, if it has any. A function
+ * of its own for its stack.
+ */
+__noinline int walk_is_due(const struct tp_plan *plan, __u64 session)
 {
-	struct tp_session_key key = {.session = session, .tgid = plan->tgid};
+	struct tp_session_key key = {.session = session};
 	__u64 *last, now = bpf_ktime_get_ns();
 
-	*again = 0;
+	if (!plan)
+		return WALK_NOT;
+	key.tgid = plan->tgid;
 	if (plan->kind == TP_EVENT_RETIRE)
-		return bpf_map_lookup_elem(&sessions, &key) != NULL;
+		return bpf_map_lookup_elem(&sessions, &key) ? WALK_FIRST : WALK_NOT;
 	if (!plan->every)
-		return 1;
+		return WALK_FIRST;
 	last = bpf_map_lookup_elem(&walked, &key);
-	*again = last != NULL;
 	if (last && now - *last < plan->every * 1000000000ULL)
-		return 0;
+		return WALK_NOT;
 	bpf_map_update_elem(&walked, &key, &now, BPF_ANY);
-	return 1;
+	return last ? WALK_AGAIN : WALK_FIRST;
 }
 
-static __always_inline int walk_run(const struct tp_plan *plan, __u32 index,
-				    const struct call *call)
+/* W has the call: BPF's stack has no room for it twice. */
+static __always_inline int walk_run(const struct tp_plan *plan, struct walk *w)
 {
-	struct walk w = {.call = *call, .plan = index};
 	__u64 session = 0;
-	int done = fetch_number(&plan->field[TP_FIELD_SESSION], call, &session);
+	int due, done = fetch_number(&plan->field[TP_FIELD_SESSION], &w->call, &session);
 
 	if (done != FETCH_DONE)
 		return done;
-	if (!walk_is_due(plan, session, &w.again))
+	due = walk_is_due(plan, session);
+	if (due == WALK_NOT)
 		return FETCH_DONE;
-	done = checks_hold(plan, call, 0, plan->checks, w.again);
+	w->again = due == WALK_AGAIN;
+	done = checks_hold(plan, &w->call, 0, plan->checks, w->again);
 	if (done == FETCH_DONE)
-		done = path_address(&plan->walk.table, call, &w.table);
+		done = path_address(&plan->walk.table, &w->call, &w->table);
 	if (done != FETCH_DONE)
 		return done;
-	if (bpf_for_each_map_elem(&walk_index, walk_step, &w, 0) == 8 * TP_WALK_ROWS)
+	if (bpf_for_each_map_elem(&walk_index, walk_step, w, 0) == 8 * TP_WALK_ROWS)
 		count(TP_ERROR_LOST_EVENTS);
-	return w.failed ? FETCH_FAILED : FETCH_DONE;
+	return w->failed ? FETCH_FAILED : FETCH_DONE;
 }
 
 #endif
