@@ -173,8 +173,12 @@ static __always_inline int holds(const struct tp_check *check, __u64 value)
 /* Counted by kind, so that an operator sees how much can be offloaded at all. */
 static __always_inline void refuse(__u32 refusal)
 {
+	__u32 counter = TP_REFUSED_TRANSPORT + refusal - TP_REFUSE_TRANSPORT;
+
+	/* Its limit is to be tested on this very register: Linux 6.1's verifier forgets others. */
+	barrier_var(counter);
 	if (refusal != TP_REFUSE_NONE && refusal < TP_REFUSALS)
-		count(TP_REFUSED_TRANSPORT + refusal - TP_REFUSE_TRANSPORT);
+		count(counter);
 }
 
 /* FETCH_DONE if every check holds, FETCH_ABSENT if one does not. */
