@@ -411,8 +411,8 @@ __noinline int commit_install(struct commit *c, __u32 allocation, __u32 epoch)
 	commit_count_port(b->port[TP_SERVER], 0, 1);
 	commit_count_port(b->port[TP_RELAY], 1, 1);
 	key.channel = bpf_ntohs(c->channel);
-	if (bpf_map_update_elem(&sessions, &key, &handle, BPF_ANY) ||
-	    !commit_lead(slot, TP_UP) || !commit_lead(slot, TP_DOWN)) {
+	if (bpf_map_update_elem(&sessions, &key, &handle, BPF_ANY) || !commit_lead(slot, TP_UP) ||
+	    !commit_lead(slot, TP_DOWN)) {
 		commit_retire_handle(handle);
 		goto full;
 	}
