@@ -27,7 +27,8 @@ static __always_inline int is_live(const struct tp_translation *t)
 	struct tp_epochs *epochs_of = bpf_map_lookup_elem(&epochs, &allocation);
 
 	return epochs_of && READ_ONCE(epochs_of->epoch[family]) == t->epoch &&
-	       READ_ONCE(shared.config.live[t->server & (TP_SERVERS - 1)]);
+	       READ_ONCE(shared.config.live[t->server & (TP_SERVERS - 1)]) &&
+	       bpf_jiffies64() < READ_ONCE(shared.config.lease);
 }
 
 /* 0, or the reason not to relay; -1: the leg has no hop, or none that is still good. */

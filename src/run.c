@@ -18,7 +18,9 @@ enum {
 	OPTION_HOOK,
 	OPTION_MAX_BINDINGS,
 	OPTION_SYMBOLS,
-	OPTION_PROFILES
+	OPTION_PROFILES,
+	OPTION_LEASE,
+	OPTION_SOCKETS,
 };
 
 static const struct argp_option run_options[] = {
@@ -30,6 +32,10 @@ static const struct argp_option run_options[] = {
 	 "where packets are relayed (default: auto, native XDP where the driver can)", 0},
 	{"max-bindings", OPTION_MAX_BINDINGS, "N", 0,
 	 "channels at a time, 1 to 1048576 (default: 65536)", 0},
+	{"lease", OPTION_LEASE, "SECONDS", 0,
+	 "how long all goes on in the kernel without turnpike, 1 to 86400 (default: 60)", 0},
+	{"sockets", OPTION_SOCKETS, "auto|fentry|cgroup|sock_diag", 0,
+	 "how the kernel tells of closed sockets (default: auto, the best there is)", 0},
 	{"symbols", OPTION_SYMBOLS, "DIR", 0, "look for symbol maps here first", 0},
 	{"profiles", OPTION_PROFILES, "DIR", 0, "take server profiles from here", 0},
 	{"verbose", OPTION_VERBOSE, NULL, 0, "log every channel, and libbpf's words", 0},
@@ -64,6 +70,16 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 	case OPTION_MAX_BINDINGS:
 		options->max_bindings = options_number("--max-bindings", argument, TP_BINDINGS_MAX);
 		return options->max_bindings ? 0 : OPTIONS_SAID;
+	case OPTION_LEASE:
+		options->lease = options_number("--lease", argument, 86400);
+		return options->lease ? 0 : OPTIONS_SAID;
+	case OPTION_SOCKETS:
+		options->sockets = watch_source_of(argument);
+		return options->sockets < WATCH_NOTHING
+			       ? 0
+			       : options_error("--sockets: `%s` is not auto, fentry, cgroup or "
+					       "sock_diag",
+					       argument);
 	case OPTION_SYMBOLS:
 		options->symbols_dir = argument;
 		return options_directory("--symbols", argument);
@@ -94,7 +110,7 @@ int run_main(int argc, char **argv)
 		.doc = "Attaches to a running TURN server and stays in the foreground; Ctrl-C "
 		       "leaves everything as it was.",
 	};
-	struct supervise_options options = {.max_bindings = TP_BINDINGS};
+	struct supervise_options options = {.max_bindings = TP_BINDINGS, .lease = 60};
 	struct supervisor supervisor;
 	char why[SUPERVISE_WHY] = "";
 	int err;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,17 +24,51 @@ static void status_path(pid_t pid, struct sockaddr_un *ret)
 	snprintf(ret->sun_path, sizeof(ret->sun_path), STATUS_DIRECTORY "/%d.sock", pid);
 }
 
-bool status_is_served(pid_t pid)
+pid_t status_process(pid_t pid)
 {
 	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool served;
+	struct ucred who = {};
+	socklen_t length = sizeof(who);
 
 	status_path(pid, &address);
-	served = fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address));
+	if (fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length);
 	if (fd >= 0)
 		close(fd);
-	return served;
+	return who.pid;
+}
+
+bool status_is_served(pid_t pid)
+{
+	return status_process(pid) > 0;
+}
+
+pid_t *status_served(void)
+{
+	DIR *directory = opendir(STATUS_DIRECTORY);
+	size_t count = 0, size = 16;
+	pid_t *all = calloc(size, sizeof(*all)), *more, pid;
+	struct dirent *entry;
+
+	while (all && directory && (entry = readdir(directory))) {
+		pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (pid <= 0)
+			continue;
+		all[count++] = pid;
+		if (count < size)
+			continue;
+		more = realloc(all, 2 * size * sizeof(*all));
+		if (!more)
+			break;
+		all = more;
+		size *= 2;
+	}
+	if (all)
+		all[count < size ? count : size - 1] = 0;
+	if (directory)
+		closedir(directory);
+	return all;
 }
 
 int status_listen(pid_t pid)
@@ -154,6 +189,45 @@ static void add_observers(cJSON *server, const struct supervisor *s)
 	}
 }
 
+static void add_observer(cJSON *array, const char *event, const char *source, const char *function,
+			 __u64 hits, const char *why)
+{
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "event", event);
+	cJSON_AddStringToObject(object, "source", source);
+	cJSON_AddStringToObject(object, "function", function);
+	cJSON_AddNumberToObject(object, "offset", 0);
+	cJSON_AddStringToObject(object, "symbols", "kernel");
+	cJSON_AddNumberToObject(object, "hits", hits);
+	cJSON_AddNumberToObject(object, "failed_reads", 0);
+	cJSON_AddStringToObject(object, "why", why);
+	cJSON_AddItemToArray(array, object);
+}
+
+/* What the kernel tells: of the sockets by the first way that it has, of the process. */
+static void add_kernel_observers(cJSON *server, const struct supervisor *s)
+{
+	static const char *const functions[] = {
+		[WATCH_FENTRY] = "udp_destroy_sock, udpv6_destroy_sock",
+		[WATCH_CGROUP] = "sock_release",
+		[WATCH_SOCK_DIAG] = "SKNLGRP_INET_UDP_DESTROY",
+		[WATCH_NOTHING] = "",
+	};
+	cJSON *array = cJSON_GetObjectItem(server, "observers");
+	const struct watch *watch = &s->watch;
+
+	add_observer(array, symbols_event_name(TP_EVENT_SOCKET_CLOSED),
+		     watch_source_name(watch->source), functions[watch->source],
+		     watch_seen(watch, TP_SEEN_SOCKET), watch->why);
+	add_observer(array, "server_gone", "tracepoint", "sched_process_exit",
+		     watch_seen(watch, TP_SEEN_EXIT), "");
+	add_observer(array, "server_gone", "tracepoint", "sched_process_exec",
+		     watch_seen(watch, TP_SEEN_EXEC), "");
+	add_observer(array, "server_gone", "tracepoint", "signal_deliver",
+		     watch_seen(watch, TP_SEEN_CRASH), "");
+}
+
 static void add_interfaces(cJSON *server, const struct interfaces *interfaces)
 {
 	cJSON *array = cJSON_AddArrayToObject(server, "interfaces");
@@ -224,6 +298,7 @@ static char *status_json(const struct supervisor *s)
 	cJSON_AddStringToObject(server, "build_id", image_build_id(s->image));
 	cJSON_AddNumberToObject(server, "netns", s->server.netns);
 	add_observers(server, s);
+	add_kernel_observers(server, s);
 	add_interfaces(server, &s->interfaces);
 	add_bindings(server, &s->engine);
 	add_counters(server, &s->engine);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -53,7 +54,8 @@ static int supervise_require(struct supervisor *s, char *why)
 	for (unsigned int i = 0; i < s->symbols->events; i++) {
 		const struct symbols_event *event = &s->symbols->event[i];
 
-		if (!event->required || event->probes)
+		/* Closed sockets the kernel tells of, too. */
+		if (!event->required || event->probes || event->kind == TP_EVENT_SOCKET_CLOSED)
 			continue;
 		say(why,
 		    "event `%s` of " EXE " can't be observed: %.*s; snooping isn't there yet, see "
@@ -65,12 +67,24 @@ static int supervise_require(struct supervisor *s, char *why)
 	return 0;
 }
 
+/* Left by a turnpike that was killed, for a server that is no more. */
+static void sweep(pid_t pid, void *data)
+{
+	(void)data;
+	if (!status_is_served(pid) && !engine_is_alive(pid))
+		pins_remove(pid);
+}
+
 static int supervise_load(struct supervisor *s, char *why)
 {
-	int err;
+	int err = pins_open(s->server.pid);
 
-	pins_sweep(status_is_served);
-	err = engine_load(&s->engine, s->options.max_bindings);
+	if (err)
+		log_warning("can't pin anything under /sys/fs/bpf: %s; if turnpike is killed, all "
+			    "goes back to the server",
+			    strerror(-err));
+	pins_each(sweep, NULL);
+	err = engine_load_pinned(&s->engine, s->options.max_bindings, err ? 0 : s->server.pid);
 	if (err) {
 		say(why,
 		    "can't load the BPF programs: %s; `turnpike check` tells what this "
@@ -78,10 +92,11 @@ static int supervise_load(struct supervisor *s, char *why)
 		    strerror(-err));
 		return err;
 	}
-	err = pins_make(s->engine.uprobe->obj, s->server.pid);
-	if (err)
-		log_warning("can't pin the maps under /sys/fs/bpf: %s; only bpftool will miss them",
-			    strerror(-err));
+	if (s->engine.adopted) {
+		log_info("adopted: what an earlier turnpike left in the kernel for process %d",
+			 s->server.pid);
+		hops_invalidate(&s->engine);
+	}
 	s->attach.skeleton = s->engine.uprobe;
 	return 0;
 }
@@ -106,6 +121,14 @@ static int supervise_interfaces(struct supervisor *s, char *why)
 	s->interfaces.netlink = s->netlink;
 	s->interfaces.generic_only = s->options.generic;
 	s->interfaces.native_only = s->options.native;
+	if (s->engine.adopted) {
+		err = interfaces_adopt(&s->interfaces);
+		if (err) {
+			say(why, "can't take over the interfaces: %s; `turnpike stop` removes them",
+			    strerror(-err));
+			return err;
+		}
+	}
 	if (s->options.interfaces) {
 		err = interfaces_named(&s->interfaces, s->options.interfaces, why, SUPERVISE_WHY);
 		s->interfaces.fixed = true;
@@ -123,6 +146,27 @@ static int supervise_interfaces(struct supervisor *s, char *why)
 			return err;
 	}
 	return 0;
+}
+
+static bool is_probe(const char *name, void *data)
+{
+	const struct attach *attach = data;
+
+	return strtoul(name + strlen("probe-"), NULL, 10) < attach->links;
+}
+
+/* An earlier run's are let go once ours are there: an event that both see changes nothing twice. */
+static int pin_probes(struct supervisor *s)
+{
+	char name[PINS_NAME];
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < s->attach.links; i++) {
+		snprintf(name, sizeof(name), "probe-%u", i);
+		err = engine_pin(&s->engine, name, bpf_link__fd(s->attach.link[i]));
+	}
+	pins_drop(s->server.pid, "probe-", is_probe, &s->attach);
+	return err;
 }
 
 static int supervise_probes(struct supervisor *s, char *why)
@@ -144,7 +188,10 @@ static int supervise_probes(struct supervisor *s, char *why)
 			}
 		}
 	}
-	return 0;
+	err = pin_probes(s);
+	if (err)
+		say(why, "can't pin the probes: %s", strerror(-err));
+	return err;
 }
 
 static void log_notice(struct supervisor *s, const struct tp_notice *n)
@@ -213,6 +260,14 @@ static int on_notice(void *context, void *data, size_t size)
 	return 0;
 }
 
+static bool has_socket_probes(const struct supervisor *s)
+{
+	for (unsigned int i = 0; i < s->symbols->events; i++)
+		if (s->symbols->event[i].kind == TP_EVENT_SOCKET_CLOSED)
+			return s->symbols->event[i].probes;
+	return false;
+}
+
 static int supervise_watch(struct supervisor *s, char *why)
 {
 	int err;
@@ -224,11 +279,19 @@ static int supervise_watch(struct supervisor *s, char *why)
 		return -errno;
 	}
 	WRITE_ONCE(s->engine.config->live[0], s->server.pid);
-	err = engine_watch_exit(&s->engine);
-	if (err)
+	err = watch_start(&s->watch, &s->engine, s->options.sockets);
+	if (!err)
+		err = watch_renew(&s->watch, s->options.lease);
+	if (err) {
 		say(why, "can't watch for the end of process %d: %s", s->server.pid,
 		    strerror(-err));
-	return err;
+		return err;
+	}
+	if (s->watch.source == WATCH_NOTHING && (s->options.sockets || !has_socket_probes(s))) {
+		say(why, "closed sockets can't be seen: %s; try another --sockets", s->watch.why);
+		return -EOPNOTSUPP;
+	}
+	return 0;
 }
 
 static int supervise_claim(struct supervisor *s, char *why)
@@ -282,21 +345,28 @@ static int signals_open(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+/* How often it is looked after what no event tells; a fraction of the shortest lease. */
+#define SUPERVISE_TICK_MS 500
+
 int supervise_loop(struct supervisor *s)
 {
-	enum { SIGNAL, PROCESS, NOTICE, NETWORK, STATUS, FDS };
+	enum { SIGNAL, PROCESS, NOTICE, NETWORK, STATUS, SOCKETS, FDS };
 	struct pollfd fds[FDS] = {
 		[SIGNAL] = {.fd = signals_open(), .events = POLLIN},
 		[PROCESS] = {.fd = s->server.pidfd, .events = POLLIN},
 		[NOTICE] = {.fd = ring_buffer__epoll_fd(s->notices), .events = POLLIN},
 		[NETWORK] = {.fd = netlink_watch_fd(s->netlink), .events = POLLIN},
 		[STATUS] = {.fd = s->socket, .events = POLLIN},
+		[SOCKETS] = {.fd = watch_fd(&s->watch), .events = POLLIN},
 	};
 	int err = fds[SIGNAL].fd < 0 ? -errno : 0;
 
 	while (!err) {
-		if (poll(fds, FDS, -1) < 0 && errno != EINTR)
+		if (poll(fds, FDS, SUPERVISE_TICK_MS) < 0 && errno != EINTR)
 			err = -errno;
+		watch_renew(&s->watch, s->options.lease);
+		if (fds[SOCKETS].revents)
+			watch_read(&s->watch, s->server.pid);
 		if (fds[NOTICE].revents)
 			ring_buffer__consume(s->notices);
 		if (fds[PROCESS].revents || s->server_gone)
@@ -317,13 +387,14 @@ void supervise_stop(struct supervisor *s)
 {
 	if (s->engine.config)
 		WRITE_ONCE(s->engine.config->live[0], 0);
+	if (s->engine.pid)
+		pins_remove(s->server.pid);
 	interfaces_free(&s->interfaces);
 	attach_free(&s->attach);
+	watch_stop(&s->watch);
 	if (s->notices)
 		ring_buffer__free(s->notices);
 	status_close(s->socket, s->server.pid);
-	if (s->engine.uprobe)
-		pins_remove(s->server.pid);
 	engine_free(&s->engine);
 	netlink_close(s->netlink);
 	symbols_free(s->symbols);

@@ -8,6 +8,7 @@
 #include "src/engine.h"
 #include "src/interfaces.h"
 #include "src/server.h"
+#include "src/watch.h"
 
 struct image;
 struct netlink;
@@ -19,6 +20,8 @@ struct supervise_options {
 	const char *interfaces; /* NULL: found by themselves */
 	bool generic, native;	/* --hook: only that kind; neither: the best */
 	__u32 max_bindings;
+	unsigned int lease; /* seconds that all goes on without us */
+	enum watch_source sockets;
 	const char *symbols_dir, *profiles_dir; /* NULL: the usual places */
 };
 
@@ -29,6 +32,7 @@ struct supervisor {
 	struct symbols *symbols;
 	struct engine engine;
 	struct attach attach;
+	struct watch watch;
 	struct interfaces interfaces;
 	struct netlink *netlink;
 	struct ring_buffer *notices;

@@ -237,6 +237,9 @@ class World:
         for process in reversed(self.processes):
             if process.alive():
                 process.stop(signal.SIGTERM if isinstance(process, Turnpike) else signal.SIGKILL, 5)
+        for process in self.processes:  # what killed turnpikes have left
+            if os.path.exists(os.path.join(PINS, str(process.pid))):
+                sh(TURNPIKE, "stop", "--pid", str(process.pid), check=False)
         for sock in self.sockets:
             sock.close()
         for namespace in self.namespaces:
