@@ -124,9 +124,10 @@ def test_another_layout_is_replaced(world):
     with Traffic(connect(world, 2)) as traffic:
         turnpike = attach(world, coturn, "--max-bindings", "200")
         assert "adopted" not in turnpike.output()
-        for channel in traffic.channels:
-            channel.client.refresh(600)
+        assert wait_for(lambda: traffic.total() > 1000)
     traffic.check()
+    late, = connect(world, first_id=9)
+    assert wait_for(lambda: works(late) and forwarded(turnpike.server()) > 0)
     clean_up(turnpike)
 
 
