@@ -6,12 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 #include "src/commands.h"
+#include "src/follow.h"
 #include "src/log.h"
 #include "src/options.h"
 #include "src/supervise.h"
 
 enum {
 	OPTION_PID = 'p',
+	OPTION_NAME = 'n',
+	OPTION_UNIT = 'u',
 	OPTION_INTERFACE = 'i',
 	OPTION_VERBOSE = 'v',
 	OPTION_MODE = 256,
@@ -24,7 +27,11 @@ enum {
 };
 
 static const struct argp_option run_options[] = {
-	{"pid", OPTION_PID, "N", 0, "the server's process id", 0},
+	{"pid", OPTION_PID, "N", 0, "the server's process id; several times: several servers", 0},
+	{"name", OPTION_NAME, "PROGRAM", 0,
+	 "every server that is this program, as `turnserver`, and each that will be", 0},
+	{"unit", OPTION_UNIT, "UNIT", 0,
+	 "the server of this systemd unit, as `coturn.service`, whenever it runs", 0},
 	{"interface", OPTION_INTERFACE, "IF,...", 0,
 	 "attach to these only (default: those that carry the server's sockets)", 0},
 	{"mode", OPTION_MODE, "auto|uprobe", 0, "how the server is observed (default: auto)", 0},
@@ -42,14 +49,38 @@ static const struct argp_option run_options[] = {
 	{},
 };
 
+struct run {
+	struct supervise_options options;
+	struct follow_target target[FOLLOW_TARGETS];
+	size_t targets;
+};
+
+static error_t run_target(struct run *run, struct follow_target target)
+{
+	if (run->targets == FOLLOW_TARGETS)
+		return options_error("more than %d of --pid, --name and --unit", FOLLOW_TARGETS);
+	if (target.kind != FOLLOW_PID && (!target.name[0] || strchr(target.name, '/')))
+		return options_error("`%s` is no name of a program or unit; give it without a path",
+				     target.name);
+	run->target[run->targets++] = target;
+	return 0;
+}
+
 static error_t run_parse(int key, char *argument, struct argp_state *state)
 {
-	struct supervise_options *options = state->input;
+	struct run *run = state->input;
+	struct supervise_options *options = &run->options;
 
 	switch (key) {
 	case OPTION_PID:
 		options->pid = options_number("--pid", argument, OPTIONS_PID_MAX);
-		return options->pid ? 0 : OPTIONS_SAID;
+		return options->pid ? run_target(run, (struct follow_target){FOLLOW_PID,
+									     options->pid, NULL})
+				    : OPTIONS_SAID;
+	case OPTION_NAME:
+		return run_target(run, (struct follow_target){FOLLOW_NAME, 0, argument});
+	case OPTION_UNIT:
+		return run_target(run, (struct follow_target){FOLLOW_UNIT, 0, argument});
 	case OPTION_INTERFACE:
 		options->interfaces = argument;
 		return 0;
@@ -94,34 +125,21 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 			"unexpected argument `%s`; `turnpike run --help` lists the options",
 			argument);
 	case ARGP_KEY_END:
-		if (!options->pid)
+		if (!run->targets)
 			return options_error("which server? give --pid N, as in "
-					     "`--pid $(pidof turnserver)`");
+					     "`--pid $(pidof turnserver)`, --name or --unit");
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
 }
 
-int run_main(int argc, char **argv)
+/* One process, until it ends. */
+static int run_one(const struct supervise_options *options)
 {
-	static const struct argp argp = {
-		.options = run_options,
-		.parser = run_parse,
-		.doc = "Attaches to a running TURN server and stays in the foreground; Ctrl-C "
-		       "leaves everything as it was.",
-	};
-	struct supervise_options options = {.max_bindings = TP_BINDINGS, .lease = 60};
 	struct supervisor supervisor;
 	char why[SUPERVISE_WHY] = "";
-	int err;
+	int err = supervise_start(&supervisor, options, why);
 
-	if (!options_parse(&argp, argc, argv, &options))
-		return EXIT_USAGE;
-	if (geteuid()) {
-		log_error("must be root to attach to another process and to interfaces; use sudo");
-		return EXIT_FAILED;
-	}
-	err = supervise_start(&supervisor, &options, why);
 	if (err) {
 		log_error("%s", why);
 		return EXIT_FAILED;
@@ -130,8 +148,39 @@ int run_main(int argc, char **argv)
 	supervise_stop(&supervisor);
 	if (err == -ESRCH)
 		log_error("the server (process %d) has ended; nothing is relayed for it any more",
-			  options.pid);
+			  options->pid);
 	else if (err)
 		log_error("stopped: %s", strerror(-err));
 	return err ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int run_several(const struct run *run)
+{
+	int err = follow(run->target, run->targets, &run->options);
+
+	if (err == -ESRCH)
+		log_error("all servers have ended; nothing is relayed for them any more");
+	else if (err)
+		log_error("stopped: %s", strerror(-err));
+	return err ? EXIT_FAILED : EXIT_DONE;
+}
+
+int run_main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = run_options,
+		.parser = run_parse,
+		.doc = "Attaches to running TURN servers and stays in the foreground; Ctrl-C "
+		       "leaves everything as it was.",
+	};
+	struct run run = {.options = {.max_bindings = TP_BINDINGS, .lease = 60}};
+
+	if (!options_parse(&argp, argc, argv, &run))
+		return EXIT_USAGE;
+	if (geteuid()) {
+		log_error("must be root to attach to another process and to interfaces; use sudo");
+		return EXIT_FAILED;
+	}
+	return run.targets == 1 && run.target[0].kind == FOLLOW_PID ? run_one(&run.options)
+								    : run_several(&run);
 }

@@ -24,19 +24,79 @@ static void status_path(pid_t pid, struct sockaddr_un *ret)
 	snprintf(ret->sun_path, sizeof(ret->sun_path), STATUS_DIRECTORY "/%d.sock", pid);
 }
 
-pid_t status_process(pid_t pid)
+/* Who listens there; 0: nobody. */
+static pid_t status_peer(const struct sockaddr_un *address)
 {
-	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct ucred who = {};
 	socklen_t length = sizeof(who);
 
-	status_path(pid, &address);
-	if (fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address)))
+	if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof(*address)))
 		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length);
 	if (fd >= 0)
 		close(fd);
 	return who.pid;
+}
+
+pid_t status_process(pid_t pid)
+{
+	struct sockaddr_un address;
+
+	status_path(pid, &address);
+	return status_peer(&address);
+}
+
+pid_t status_follower(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strncmp(name, STATUS_FOLLOWER, strlen(STATUS_FOLLOWER)))
+		return 0;
+	snprintf(address.sun_path, sizeof(address.sun_path), STATUS_DIRECTORY "/%.64s", name);
+	return status_peer(&address);
+}
+
+static int status_bind(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	unlink(address->sun_path);
+	if (!bind(fd, (const struct sockaddr *)address, sizeof(*address)) && !listen(fd, 8))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static void status_follow_path(struct sockaddr_un *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->sun_family = AF_UNIX;
+	snprintf(ret->sun_path, sizeof(ret->sun_path), STATUS_DIRECTORY "/" STATUS_FOLLOWER "%d",
+		 getpid());
+}
+
+int status_follow(void)
+{
+	struct sockaddr_un address;
+
+	mkdir(STATUS_DIRECTORY, 0700);
+	status_follow_path(&address);
+	return status_bind(&address);
+}
+
+void status_follow_close(int socket)
+{
+	struct sockaddr_un address;
+
+	if (socket < 0)
+		return;
+	status_follow_path(&address);
+	unlink(address.sun_path);
+	close(socket);
+	rmdir(STATUS_DIRECTORY);
 }
 
 bool status_is_served(pid_t pid)
@@ -74,22 +134,11 @@ pid_t *status_served(void)
 int status_listen(pid_t pid)
 {
 	struct sockaddr_un address;
-	int fd, err;
 
 	if (mkdir(STATUS_DIRECTORY, 0700) && errno != EEXIST)
 		return -errno;
 	status_path(pid, &address);
-	if (status_is_served(pid))
-		return -EBUSY;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	unlink(address.sun_path);
-	if (!bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, 8))
-		return fd;
-	err = -errno;
-	close(fd);
-	return err;
+	return status_is_served(pid) ? -EBUSY : status_bind(&address);
 }
 
 void status_close(int socket, pid_t pid)

@@ -51,6 +51,28 @@ static void stop_one(struct stop *stop, pid_t pid)
 	}
 }
 
+/* Ends who would serve them again. */
+static void stop_followers(struct stop *stop)
+{
+	DIR *directory = opendir(STATUS_DIRECTORY);
+	struct dirent *entry;
+	pid_t follower;
+
+	while (directory && (entry = readdir(directory))) {
+		follower = status_follower(entry->d_name);
+		if (follower <= 0 || kill(follower, SIGTERM))
+			continue;
+		for (int i = 0; i < 100 * STOP_SECONDS; i++) {
+			if (status_follower(entry->d_name) <= 0)
+				break;
+			poll(NULL, 0, 10);
+		}
+		stop->stopped++;
+	}
+	if (directory)
+		closedir(directory);
+}
+
 static void stop_left(pid_t pid, void *data)
 {
 	struct stop *stop = data;
@@ -95,6 +117,8 @@ int stop_main(int argc, char **argv)
 		log_error("must be root; use sudo");
 		return EXIT_FAILED;
 	}
+	if (!stop.pid)
+		stop_followers(&stop);
 	served = status_served();
 	for (pid_t *pid = served; pid && *pid; pid++)
 		if (stop_is_meant(&stop, *pid))

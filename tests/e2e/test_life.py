@@ -216,3 +216,92 @@ def test_crash_counts_as_gone(world):
     os.kill(coturn.pid, signal.SIGSEGV)
     assert "has ended" in ended(turnpike)
     assert not world.xdp_interfaces() and not os.path.exists(folder(coturn))
+
+
+# ---- following the server
+
+def program_copy(world, name):
+    """coturn under a name that nobody else's server has."""
+    path = world.path(name)
+    if not os.path.exists(path):
+        sh("cp", STOCK_COTURN, path)
+    return path
+
+
+def served(pids):
+    return {server["pid"] for server in turnpike_status()["servers"]} >= set(pids)
+
+
+def test_follows_by_name(world):
+    """Waits for the server, follows it over restarts, serves several at once (each on its own machine's network, as in
+    containers); each gone one is dropped at once."""
+    name = f"turn{os.getpid()}"
+    path = program_copy(world, name)
+    turnpike = world.run_turnpike("--name", name)
+    assert wait_for(lambda: "waiting" in turnpike.output())
+    first = world.start_coturn(path)
+    with World() as elsewhere:
+        second = elsewhere.start_coturn(path)
+        assert wait_for(lambda: served([first.pid, second.pid]), 20)
+        assert offloads(world, first) and offloads(elsewhere, second)
+        first.kill()
+        assert wait_for(lambda: not os.path.exists(folder(first)), 5)
+        again = world.start_coturn(path)
+        assert wait_for(lambda: served([again.pid, second.pid]), 5)
+        assert offloads(world, again) and offloads(elsewhere, second)
+        assert turnpike.stop() == 0, turnpike.output()
+        assert not os.path.exists(folder(again)) and not os.path.exists(folder(second))
+        assert not world.xdp_interfaces() and not elsewhere.xdp_interfaces()
+
+
+def offloads(world, coturn):
+    before = by_pid(coturn)["counters"]["forwarded"]["upstream"]
+    channel, = connect(world)
+    return wait_for(lambda: works(channel) and by_pid(coturn)["counters"]["forwarded"]["upstream"] > before)
+
+
+def by_pid(coturn):
+    return [server for server in turnpike_status()["servers"] if server["pid"] == coturn.pid][0]
+
+
+def test_several_pids(world):
+    """Two servers in one turnpike; when both have ended, so has it."""
+    with World() as elsewhere:
+        first, second = world.start_coturn(), elsewhere.start_coturn()
+        turnpike = world.run_turnpike("--pid", str(first.pid), "--pid", str(second.pid))
+        assert wait_for(lambda: served([first.pid, second.pid]), 20)
+        first.kill()
+        assert wait_for(lambda: not os.path.exists(folder(first)), 5) and served([second.pid])
+        second.kill()
+        assert "ended" in ended(turnpike)
+
+
+def test_follower_killed(world):
+    """SIGKILL ends all of turnpike's processes; what they left is adopted."""
+    name = f"turn{os.getpid()}"
+    coturn = world.start_coturn(program_copy(world, name))
+    turnpike = world.run_turnpike("--name", name)
+    assert wait_for(lambda: served([coturn.pid]), 20)
+    with Traffic(connect(world, 2)) as traffic:
+        assert wait_for(lambda: by_pid(coturn)["counters"]["forwarded"]["upstream"] > 1000)
+        turnpike.kill()
+        assert wait_for(lambda: not turnpike_status()["servers"], 5)
+        assert relayed_by_server(world, traffic) < 0.05
+        turnpike = world.run_turnpike("--name", name)
+        assert wait_for(lambda: served([coturn.pid]), 20)
+        assert "adopted" in turnpike.output()
+    traffic.check()
+    clean_up(turnpike)
+
+
+def test_drain_and_rotation_are_no_event(world):
+    """coturn's own signals (reload: SIGHUP, rotation) change nothing for turnpike."""
+    coturn = world.start_coturn()
+    turnpike = attach(world, coturn)
+    with Traffic(connect(world, 2)) as traffic:
+        assert wait_for(lambda: forwarded(turnpike.server()) > 1000)
+        os.kill(coturn.pid, signal.SIGHUP)
+        os.kill(coturn.pid, signal.SIGUSR2)
+        assert relayed_by_server(world, traffic, 0.3) < 0.05
+    traffic.check()
+    clean_up(turnpike)

@@ -425,7 +425,10 @@ class World:
 
     def start_turnpike(self, pid, *extra):
         """`turnpike run --pid`, on the machine's own namespaces, as a user does it."""
-        turnpike = Turnpike([TURNPIKE, "run", "--pid", str(pid), *extra], self.log_path("turnpike"))
+        return self.run_turnpike("--pid", str(pid), *extra)
+
+    def run_turnpike(self, *args):
+        turnpike = Turnpike([TURNPIKE, "run", *args], self.log_path("turnpike"))
         self.processes.append(turnpike)
         return turnpike
 
