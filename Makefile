@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS := libbpf libdw libelf libcyaml libmnl libcjson
+PKGS := libbpf libdw libelf libcyaml libmnl libcjson libcap-ng libseccomp libmicrohttpd
 
 B := build
 CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE -DTURNPIKE_VERSION='"$(VERSION)"' -DTURNPIKE_DATADIR='"$(PREFIX)/share/turnpike"'

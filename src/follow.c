@@ -15,6 +15,7 @@
 #include "src/commands.h"
 #include "src/follow.h"
 #include "src/log.h"
+#include "src/privileges.h"
 #include "src/status.h"
 #include "src/supervise.h"
 
@@ -275,7 +276,7 @@ int follow(const struct follow_target *targets, size_t count,
 	struct pollfd signals = {.events = POLLIN};
 	struct signalfd_siginfo info;
 	sigset_t set;
-	int err = f ? 0 : -ENOMEM, socket = status_follow();
+	int err = f ? privileges_drop_for_attaching() : -ENOMEM, socket = status_follow();
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);

@@ -9,6 +9,7 @@
 #include "src/follow.h"
 #include "src/log.h"
 #include "src/options.h"
+#include "src/privileges.h"
 #include "src/supervise.h"
 
 enum {
@@ -173,12 +174,15 @@ int run_main(int argc, char **argv)
 		.doc = "Attaches to running TURN servers and stays in the foreground; Ctrl-C "
 		       "leaves everything as it was.",
 	};
+	char missing[128];
 	struct run run = {.options = {.max_bindings = TP_BINDINGS, .lease = 60}};
 
 	if (!options_parse(&argp, argc, argv, &run))
 		return EXIT_USAGE;
-	if (geteuid()) {
-		log_error("must be root to attach to another process and to interfaces; use sudo");
+	if (!privileges_suffice(missing, sizeof(missing))) {
+		log_error("must be root to attach to another process and to interfaces; use sudo "
+			  "(missing: %s)",
+			  missing);
 		return EXIT_FAILED;
 	}
 	return run.targets == 1 && run.target[0].kind == FOLLOW_PID ? run_one(&run.options)

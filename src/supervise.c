@@ -16,6 +16,7 @@
 #include "src/netlink.h"
 #include "src/paths.h"
 #include "src/pins.h"
+#include "src/privileges.h"
 #include "src/status.h"
 #include "src/supervise.h"
 #include "symbols/image.h"
@@ -304,6 +305,17 @@ static int supervise_claim(struct supervisor *s, char *why)
 	return s->socket < 0 ? s->socket : 0;
 }
 
+/* All that needs more has been done. */
+static int supervise_drop(struct supervisor *s, char *why)
+{
+	int err = privileges_drop();
+
+	(void)s;
+	if (err)
+		say(why, "can't give up privileges: %s", strerror(-err));
+	return err;
+}
+
 static void supervise_say_attached(struct supervisor *s)
 {
 	say_interfaces(s);
@@ -316,7 +328,7 @@ int supervise_start(struct supervisor *s, const struct supervise_options *option
 {
 	int (*const steps[])(struct supervisor *, char *) = {
 		supervise_resolve,    supervise_require, supervise_claim,  supervise_load,
-		supervise_interfaces, supervise_watch,	 supervise_probes,
+		supervise_interfaces, supervise_watch,	 supervise_probes, supervise_drop,
 	};
 	int err;
 

@@ -305,3 +305,29 @@ def test_drain_and_rotation_are_no_event(world):
         assert relayed_by_server(world, traffic, 0.3) < 0.05
     traffic.check()
     clean_up(turnpike)
+
+
+# ---- privileges
+
+CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF = 12, 38, 39
+
+
+def privileges(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+
+
+def test_gives_up_privileges(world):
+    """Attached, it may look after what it has attached, and nothing else; and it works like that."""
+    coturn = world.start_coturn()
+    turnpike = attach(world, coturn)
+    mine = privileges(turnpike.pid)
+    allowed = 1 << CAP_NET_ADMIN | 1 << CAP_PERFMON | 1 << CAP_BPF
+    for kind in "CapEff", "CapPrm", "CapInh", "CapAmb":
+        assert int(mine[kind], 16) & ~allowed == 0, kind
+    assert mine["NoNewPrivs"] == "1" and mine["Seccomp"] == "2"
+    channel, = connect(world)  # the peer's interface is attached to, routes and neighbours looked up, only now
+    assert wait_for(lambda: works(channel) and forwarded(turnpike.server()) > 0)
+    assert "denied" not in turnpike.output() and "not permitted" not in turnpike.output()
+    clean_up(turnpike)
+    assert not os.path.exists(folder(coturn)) and not world.xdp_interfaces()
