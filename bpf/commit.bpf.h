@@ -61,9 +61,7 @@ struct {
 	__type(value, struct tp_taken);
 } taken SEC(".maps");
 
-/* Set before loading. */
-const volatile __u32 max_bindings = TP_BINDINGS; /* and allocations */
-const volatile __u64 tick_ns = 4000000;		 /* a jiffy */
+const volatile __u64 tick_ns = 4000000; /* a jiffy; set before loading */
 
 /* A slot that was never used, else the one that has rested longest; -1: none. */
 static __always_inline int commit_take(__u32 *next, void *free_slots, __u32 *ret)
@@ -120,12 +118,16 @@ __noinline int commit_notice(__u32 kind, __u32 tgid, __u64 session, __be16 chann
 	return 0;
 }
 
+/* Longer than any lifetime that a client may ask for, and half of what a leg's clock can tell. */
+#define COMMIT_TICKS_MAX (1U << 30)
+
 /* The fast path's clock: to read it costs no call. */
-static __always_inline __u64 commit_jiffies(__u64 ns)
+static __always_inline __u32 commit_jiffies(__u64 ns)
 {
 	__u64 now = bpf_ktime_get_ns();
+	__u64 ticks = (ns > now ? ns - now : 0) / tick_ns;
 
-	return bpf_jiffies64() + (ns > now ? ns - now : 0) / tick_ns;
+	return bpf_jiffies64() + (ticks < COMMIT_TICKS_MAX ? ticks : COMMIT_TICKS_MAX);
 }
 
 static __always_inline void commit_count_port(__be16 number, int relay, int by)
@@ -135,8 +137,11 @@ static __always_inline void commit_count_port(__be16 number, int relay, int by)
 	__sync_fetch_and_add(relay ? &port->relay : &port->listener, by);
 }
 
-/* In either of the flow's buckets; see index_replace(). */
-__noinline int commit_replace_flow(__u64 hash, __u64 from, __u64 to)
+/*
+ * In either of the flow's buckets; see index_replace(). A new entry goes only
+ * where no other has its tag, for of two alike the second is never found.
+ */
+__noinline int commit_replace_flow(__u64 hash, __u32 from, __u32 to)
 {
 	struct tp_bucket *bucket;
 
@@ -144,7 +149,9 @@ __noinline int commit_replace_flow(__u64 hash, __u64 from, __u64 to)
 		__u32 number = index_bucket(hash, choice, shared.config.index_shift);
 
 		bucket = bpf_map_lookup_elem(&flows, &number);
-		if (bucket && index_replace(bucket, from, to))
+		if (!bucket || (!from && index_find(bucket, hash) >= 0))
+			continue;
+		if (index_replace(bucket, from, to))
 			return 1;
 	}
 	return 0;
@@ -156,6 +163,17 @@ static __always_inline void commit_drop_flow(const struct tp_binding *b, int dir
 	__u64 hash = index_hash(&flow, shared.config.index_secret);
 
 	commit_replace_flow(hash, index_entry(hash, slot), 0);
+}
+
+/* No packet finds the leg any more, and none that did is confirmed. */
+static __always_inline void commit_end_leg(__u32 slot, int direction)
+{
+	struct tp_leg *leg = leg_of(slot, direction);
+
+	if (!leg)
+		return;
+	WRITE_ONCE(leg->in.ports, 0);
+	__sync_fetch_and_add(&leg->sequence, 2);
 }
 
 /*
@@ -171,8 +189,8 @@ __noinline int commit_retire_handle(tp_handle handle)
 	if (!b || !(generation & 1) ||
 	    __sync_val_compare_and_swap(&b->generation, generation, generation + 1) != generation)
 		return 0;
-	WRITE_ONCE(b->leg[TP_UP].translation.generation, 0);
-	WRITE_ONCE(b->leg[TP_DOWN].translation.generation, 0);
+	commit_end_leg(slot, TP_UP);
+	commit_end_leg(slot, TP_DOWN);
 	commit_drop_flow(b, TP_UP, slot);
 	commit_drop_flow(b, TP_DOWN, slot);
 	commit_count_port(b->port[TP_SERVER], 0, -1);
@@ -321,25 +339,28 @@ static __always_inline int commit_is_refresh(const struct tp_binding *b, tp_hand
 	return same;
 }
 
-static __always_inline void commit_fill_leg(struct tp_binding *b, int direction)
+static __always_inline void commit_fill_leg(struct tp_binding *b, int direction, struct tp_leg *leg)
 {
-	struct tp_leg *leg = &b->leg[direction];
-
-	leg->hop.generation = 0;
 	b->hop_asked[direction] = 0;
+	b->shared[direction].packets = b->shared[direction].bytes = 0;
+	b->watch[direction].packets = 0;
+	b->watch[direction].since = bpf_jiffies64();
+	binding_terms(b, direction, &b->terms[direction]);
 	leg->own.packets = leg->own.bytes = 0;
-	leg->shared.packets = leg->shared.bytes = 0;
-	binding_translate(b, direction, commit_jiffies(b->expires_ns), &leg->translation);
+	leg->hop = hop_none(b->generation);
+	binding_leg(b, direction, commit_jiffies(b->expires_ns), leg);
 }
 
 __noinline int commit_fill(struct tp_binding *b, const struct commit *c, __u32 allocation,
-			   __u32 epoch)
+			   __u32 epoch, __u32 slot)
 {
-	if (!b || !c)
+	struct tp_leg *up = leg_of(slot, TP_UP), *down = leg_of(slot, TP_DOWN);
+
+	if (!b || !c || !up || !down)
 		return -1;
 	/* The only writer: it holds the binding. What is read with a leg is written with it. */
-	__sync_fetch_and_add(&b->leg[TP_UP].translation.sequence, 1);
-	__sync_fetch_and_add(&b->leg[TP_DOWN].translation.sequence, 1);
+	__sync_fetch_and_add(&up->sequence, 1);
+	__sync_fetch_and_add(&down->sequence, 1);
 	b->generation += 1 + (b->generation & 1); /* the next odd one */
 	b->allocation = allocation;
 	b->epoch = epoch;
@@ -355,10 +376,11 @@ __noinline int commit_fill(struct tp_binding *b, const struct commit *c, __u32 a
 		b->address[i][0] = c->end[i].address[0];
 		b->address[i][1] = c->end[i].address[1];
 	}
-	commit_fill_leg(b, TP_UP);
-	commit_fill_leg(b, TP_DOWN);
-	__sync_fetch_and_add(&b->leg[TP_UP].translation.sequence, 1);
-	__sync_fetch_and_add(&b->leg[TP_DOWN].translation.sequence, 1);
+	seq_write_barrier(&b->zero2); /* addresses before hops: see find_hop() */
+	commit_fill_leg(b, TP_UP, up);
+	commit_fill_leg(b, TP_DOWN, down);
+	__sync_fetch_and_add(&up->sequence, 1);
+	__sync_fetch_and_add(&down->sequence, 1);
 	return 0;
 }
 
@@ -368,7 +390,7 @@ __noinline int commit_fill(struct tp_binding *b, const struct commit *c, __u32 a
  */
 __noinline int commit_lead(__u32 slot, int direction)
 {
-	struct tp_binding *b = bpf_map_lookup_elem(&bindings, &slot);
+	struct tp_binding *b = binding_at(slot), *before;
 	struct flow_way way;
 	struct tp_flow flow;
 	__u64 hash;
@@ -376,11 +398,13 @@ __noinline int commit_lead(__u32 slot, int direction)
 	if (!b)
 		return 0;
 	flow = binding_flow(b, direction);
-	if (flow_find(&flow, direction & 1, &way) && way.slot != slot &&
-	    binding_is_from(way.binding, direction,
-			    b->address[direction == TP_UP ? TP_CLIENT : TP_PEER],
-			    b->address[direction == TP_UP ? TP_SERVER : TP_RELAY]))
-		commit_retire_handle(binding_handle(way.slot, way.binding->generation));
+	if (flow_find6(&flow, direction & 1, b->address[direction == TP_UP ? TP_CLIENT : TP_PEER],
+		       b->address[direction == TP_UP ? TP_SERVER : TP_RELAY], &way) &&
+	    way.slot != slot) {
+		before = binding_at(way.slot);
+		if (before)
+			commit_retire_handle(binding_handle(way.slot, before->generation));
+	}
 	hash = index_hash(&flow, shared.config.index_secret);
 	return commit_replace_flow(hash, 0, index_entry(hash, slot));
 }
@@ -400,12 +424,12 @@ __noinline int commit_install(struct commit *c, __u32 allocation, __u32 epoch)
 	key.tgid = c->tgid;
 	if (!t || commit_take(&t->bindings, &free_bindings, &slot))
 		goto full;
-	b = bpf_map_lookup_elem(&bindings, &slot);
+	b = binding_at(slot);
 	if (!b || !commit_lock(&b->sequence)) {
 		bpf_map_push_elem(&free_bindings, &slot, 0);
 		goto full;
 	}
-	commit_fill(b, c, allocation, epoch);
+	commit_fill(b, c, allocation, epoch, slot);
 	handle = binding_handle(slot, b->generation);
 	seq_unlock(&b->sequence);
 	commit_count_port(b->port[TP_SERVER], 0, 1);
@@ -428,9 +452,10 @@ full:
 __noinline int commit_refresh(struct commit *c, __u32 epoch)
 {
 	struct tp_session_key key = {};
-	__u64 *found, handle, expires;
+	struct tp_leg *up, *down;
 	struct tp_binding *b;
-	__u32 slot;
+	__u64 *found, handle;
+	__u32 slot, expires;
 	int same;
 
 	if (!c)
@@ -443,15 +468,17 @@ __noinline int commit_refresh(struct commit *c, __u32 epoch)
 		return 0;
 	handle = *found;
 	slot = handle_slot(handle);
-	b = bpf_map_lookup_elem(&bindings, &slot);
-	if (!b || !commit_lock(&b->sequence))
+	b = binding_at(slot);
+	up = leg_of(slot, TP_UP);
+	down = leg_of(slot, TP_DOWN);
+	if (!b || !up || !down || !commit_lock(&b->sequence))
 		return 0;
 	same = commit_is_refresh(b, handle, c, epoch);
 	if (same) {
 		b->expires_ns = c->expires_ns;
 		expires = commit_jiffies(c->expires_ns);
-		WRITE_ONCE(b->leg[TP_UP].translation.expires, expires);
-		WRITE_ONCE(b->leg[TP_DOWN].translation.expires, expires);
+		WRITE_ONCE(up->expires, expires);
+		WRITE_ONCE(down->expires, expires);
 	}
 	seq_unlock(&b->sequence);
 	if (!same) {

@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "bpf/fastpath.skel.h"
+#include "bpf/binding.h"
 #include "bpf/seqlock.h"
 #include "probes/uprobe.skel.h"
 #include "src/engine.h"
@@ -64,12 +65,12 @@ int engine_share(struct engine *engine, struct bpf_object *object)
 	return 0;
 }
 
-/* Two flows a binding, a quarter of the entries in use at most. */
+/* Two flows a binding, half of the entries in use at most. */
 static __u32 engine_buckets(const struct engine *engine)
 {
 	__u32 buckets = 1;
 
-	while (buckets * TP_BUCKET < 8 * engine->max_bindings)
+	while (buckets * TP_BUCKET < 4 * engine->max_bindings)
 		buckets *= 2;
 	return buckets;
 }
@@ -193,10 +194,10 @@ static int engine_size(struct engine *engine)
 		struct bpf_map *map;
 		__u32 times;
 	} sizes[] = {
-		{engine->uprobe->maps.bindings, 1},	    {engine->uprobe->maps.epochs, 1},
-		{engine->uprobe->maps.allocations, 1},	    {engine->uprobe->maps.sessions, 2},
-		{engine->uprobe->maps.sockets, 3},	    {engine->uprobe->maps.free_bindings, 1},
-		{engine->uprobe->maps.free_allocations, 1},
+		{engine->uprobe->maps.bindings, 1},	 {engine->uprobe->maps.legs, 2},
+		{engine->uprobe->maps.epochs, 1},	 {engine->uprobe->maps.allocations, 1},
+		{engine->uprobe->maps.sessions, 2},	 {engine->uprobe->maps.sockets, 3},
+		{engine->uprobe->maps.free_bindings, 1}, {engine->uprobe->maps.free_allocations, 1},
 	};
 	struct timespec tick;
 	int err;
@@ -238,7 +239,11 @@ static int engine_load_observers(struct engine *engine)
 	engine->allocations = engine_mmap(engine->uprobe->maps.allocations);
 	engine->stats = engine_mmap(engine->uprobe->maps.probe_stats);
 	engine->flows = engine_mmap(engine->uprobe->maps.flows);
-	if (!engine->flows || !engine->bindings || !engine->allocations || !engine->stats)
+	engine->legs = engine_mmap(engine->uprobe->maps.legs);
+	engine->hops = engine_mmap(engine->uprobe->maps.hops);
+	engine->routes = engine_mmap(engine->uprobe->maps.routes);
+	if (!engine->legs || !engine->hops || !engine->routes || !engine->flows ||
+	    !engine->bindings || !engine->allocations || !engine->stats)
 		return -ENOMEM;
 	return engine->adopted ? 0 : engine_configure(engine);
 }
@@ -262,11 +267,9 @@ int engine_load_pinned(struct engine *engine, __u32 max_bindings, pid_t pid)
 	err = engine->fastpath ? 0 : -errno;
 	if (!err)
 		err = engine_share(engine, engine->fastpath->obj);
-	if (!err)
-		err = fastpath_bpf__load(engine->fastpath);
 	if (!err) {
-		engine->next_hops = engine_mmap(engine->fastpath->maps.next_hops);
-		err = engine->next_hops ? 0 : -ENOMEM;
+		engine->fastpath->rodata->max_bindings = max_bindings;
+		err = fastpath_bpf__load(engine->fastpath);
 	}
 	if (!err && pid)
 		err = pins_open(pid);
@@ -285,11 +288,12 @@ void engine_free(struct engine *engine)
 	if (engine->uprobe) {
 		engine_munmap(engine->uprobe->maps.bindings, engine->bindings);
 		engine_munmap(engine->uprobe->maps.flows, engine->flows);
+		engine_munmap(engine->uprobe->maps.legs, engine->legs);
+		engine_munmap(engine->uprobe->maps.hops, engine->hops);
+		engine_munmap(engine->uprobe->maps.routes, engine->routes);
 		engine_munmap(engine->uprobe->maps.allocations, engine->allocations);
 		engine_munmap(engine->uprobe->maps.probe_stats, engine->stats);
 	}
-	if (engine->fastpath)
-		engine_munmap(engine->fastpath->maps.next_hops, engine->next_hops);
 	fastpath_bpf__destroy(engine->fastpath);
 	uprobe_bpf__destroy(engine->uprobe);
 	memset(engine, 0, sizeof(*engine));
@@ -332,6 +336,15 @@ int engine_binding(const struct engine *engine, __u32 slot, struct tp_binding *r
 	return !bpf_map_lookup_elem(bpf_map__fd(engine->uprobe->maps.epochs), &ret->allocation,
 				    &e) &&
 	       e.epoch[ret->peer_family == AF_INET6 ? TP_V6 : TP_V4] == ret->epoch;
+}
+
+struct tp_count engine_count(const struct engine *engine, __u32 slot, int direction)
+{
+	const struct tp_leg *leg = &engine->legs[leg_index(slot, direction, engine->max_bindings)];
+	const struct tp_count *shared = &engine->bindings[slot].shared[direction];
+
+	return (struct tp_count){READ_ONCE(leg->own.packets) + READ_ONCE(shared->packets),
+				 READ_ONCE(leg->own.bytes) + READ_ONCE(shared->bytes)};
 }
 
 __u64 engine_memory(const struct engine *engine)

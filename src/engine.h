@@ -19,8 +19,10 @@ struct engine {
 	/* Maps in memory; valid from engine_load() to engine_free(). */
 	struct tp_config *config;
 	struct tp_binding *bindings;
+	struct tp_leg *legs; /* by leg_index() */
 	struct tp_bucket *flows;
-	struct tp_next_hop *next_hops;
+	struct tp_hop *hops;
+	struct tp_route *routes;
 	struct tp_allocation *allocations;
 	struct tp_probe_stats *stats;
 };
@@ -52,6 +54,9 @@ int engine_counters(const struct engine *engine, __u64 *ret);
 
 /* Copies a live binding of SLOT; false if it is none, or is being written. */
 int engine_binding(const struct engine *engine, __u32 slot, struct tp_binding *ret);
+
+/* What a direction of a binding has relayed so far. */
+struct tp_count engine_count(const struct engine *engine, __u32 slot, int direction);
 
 /* Memory of all maps together, in bytes. */
 __u64 engine_memory(const struct engine *engine);

@@ -39,7 +39,7 @@ static const struct argp_option run_options[] = {
 	{"hook", OPTION_HOOK, "auto|xdp|xdp-generic", 0,
 	 "where packets are relayed (default: auto, native XDP where the driver can)", 0},
 	{"max-bindings", OPTION_MAX_BINDINGS, "N", 0,
-	 "channels at a time, 1 to 1048576 (default: 65536)", 0},
+	 "channels at a time, 1 to 1000000 (default: 65536)", 0},
 	{"lease", OPTION_LEASE, "SECONDS", 0,
 	 "how long all goes on in the kernel without turnpike, 1 to 86400 (default: 60)", 0},
 	{"sockets", OPTION_SOCKETS, "auto|fentry|cgroup|sock_diag", 0,

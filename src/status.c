@@ -164,12 +164,12 @@ static void add_address(cJSON *object, const char *name, const struct tp_binding
 	cJSON_AddStringToObject(object, name, both);
 }
 
-static void add_leg(cJSON *object, const char *name, const struct tp_leg *leg)
+static void add_count(cJSON *object, const char *name, struct tp_count count)
 {
 	cJSON *direction = cJSON_AddObjectToObject(object, name);
 
-	cJSON_AddNumberToObject(direction, "packets", leg->own.packets + leg->shared.packets);
-	cJSON_AddNumberToObject(direction, "bytes", leg->own.bytes + leg->shared.bytes);
+	cJSON_AddNumberToObject(direction, "packets", count.packets);
+	cJSON_AddNumberToObject(direction, "bytes", count.bytes);
 }
 
 static double seconds_left(__u64 expires_ns)
@@ -182,7 +182,8 @@ static double seconds_left(__u64 expires_ns)
 	return left > 0 ? (long)left : 0;
 }
 
-static void add_binding(cJSON *array, const struct engine *engine, const struct tp_binding *b)
+static void add_binding(cJSON *array, const struct engine *engine, __u32 slot,
+			const struct tp_binding *b)
 {
 	const struct tp_allocation *a = &engine->allocations[b->allocation];
 	cJSON *object = cJSON_CreateObject();
@@ -198,8 +199,8 @@ static void add_binding(cJSON *array, const struct engine *engine, const struct 
 	cJSON_AddStringToObject(object, "user", user);
 	cJSON_AddStringToObject(object, "realm", realm);
 	cJSON_AddNumberToObject(object, "expires_in_s", seconds_left(b->expires_ns));
-	add_leg(object, "upstream", &b->leg[TP_UP]);
-	add_leg(object, "downstream", &b->leg[TP_DOWN]);
+	add_count(object, "upstream", engine_count(engine, slot, TP_UP));
+	add_count(object, "downstream", engine_count(engine, slot, TP_DOWN));
 	cJSON_AddItemToArray(array, object);
 }
 
@@ -210,7 +211,7 @@ static void add_bindings(cJSON *server, const struct engine *engine)
 
 	for (__u32 slot = 0; slot < engine->max_bindings; slot++)
 		if (engine_binding(engine, slot, &b) && b.allocation < engine->max_bindings)
-			add_binding(array, engine, &b);
+			add_binding(array, engine, slot, &b);
 }
 
 static void add_observers(cJSON *server, const struct supervisor *s)

@@ -88,6 +88,8 @@ static int watch_fentry(struct watch *watch)
 	watch->fentry = fentry_bpf__open();
 	err = watch->fentry ? watch_share(watch, watch->fentry->obj) : -errno;
 	if (!err)
+		watch->fentry->rodata->max_bindings = watch->engine->max_bindings;
+	if (!err)
 		err = fentry_bpf__load(watch->fentry);
 	if (err)
 		return err;
@@ -124,6 +126,8 @@ static int watch_cgroup(struct watch *watch)
 	watch->cgroup = cgroup_bpf__open();
 	err = watch->cgroup ? watch_share(watch, watch->cgroup->obj) : -errno;
 	if (!err)
+		watch->cgroup->rodata->max_bindings = watch->engine->max_bindings;
+	if (!err)
 		err = cgroup_bpf__load(watch->cgroup);
 	if (!err)
 		err = watch_keep(
@@ -141,6 +145,8 @@ static int watch_sock_diag(struct watch *watch)
 
 	watch->diag = diag_bpf__open();
 	err = watch->diag ? watch_share(watch, watch->diag->obj) : -errno;
+	if (!err)
+		watch->diag->rodata->max_bindings = watch->engine->max_bindings;
 	if (!err)
 		err = diag_bpf__load(watch->diag);
 	if (err)
