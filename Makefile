@@ -59,6 +59,8 @@ $(OBJ) $(UNIT:=.o) $(BENCH:=.o): | $(SKEL)
 $(B)/tests/%_test: $(B)/tests/%_test.o $(LIB)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+$(B)/tests/unit/apart_test: LDFLAGS += -Wl,--wrap=symbols_resolve
+
 $(BENCH): $(B)/%: $(B)/%.o
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -89,6 +91,10 @@ lint: $(SKEL) ## clang-format and clang-tidy
 	@clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
 	@clang-tidy -quiet $(SRC) -- $(CPPFLAGS) -isystem $(B) -std=gnu11
 
+matrix: all ## every build of coturn in every packaging, end to end; writes docs/matrix.md (root)
+	@tests/coturn all
+	@tests/matrix
+
 maps: all ## make the shipped symbol maps again (root)
 	@tests/maps
 
@@ -99,4 +105,4 @@ clean: ## remove build/
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check check-differential check-kernels demo bench fuzz lint maps clean
+.PHONY: all help tests check check-differential check-kernels demo bench fuzz lint matrix maps clean

@@ -194,10 +194,11 @@ static int engine_size(struct engine *engine)
 		struct bpf_map *map;
 		__u32 times;
 	} sizes[] = {
-		{engine->uprobe->maps.bindings, 1},	 {engine->uprobe->maps.legs, 2},
-		{engine->uprobe->maps.epochs, 1},	 {engine->uprobe->maps.allocations, 1},
-		{engine->uprobe->maps.sessions, 2},	 {engine->uprobe->maps.sockets, 3},
-		{engine->uprobe->maps.free_bindings, 1}, {engine->uprobe->maps.free_allocations, 1},
+		{engine->uprobe->maps.bindings, 1},	    {engine->uprobe->maps.legs, 2},
+		{engine->uprobe->maps.epochs, 1},	    {engine->uprobe->maps.allocations, 1},
+		{engine->uprobe->maps.sessions, 2},	    {engine->uprobe->maps.sockets, 3},
+		{engine->uprobe->maps.free_bindings, 1},    {engine->uprobe->maps.walked, 1},
+		{engine->uprobe->maps.free_allocations, 1},
 	};
 	struct timespec tick;
 	int err;

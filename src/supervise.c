@@ -19,6 +19,7 @@
 #include "src/privileges.h"
 #include "src/status.h"
 #include "src/supervise.h"
+#include "symbols/apart.h"
 #include "symbols/image.h"
 #include "symbols/symbols.h"
 
@@ -28,17 +29,19 @@
 static int supervise_resolve(struct supervisor *s, char *why)
 {
 	struct symbols_options options;
-	char detail[SYMBOLS_WHY] = "";
+	char detail[SYMBOLS_WHY] = "", root[64];
 	int err;
 
-	err = image_open(s->server.exe_link, &s->image);
+	err = image_open_unread(s->server.exe_link, &s->image);
 	if (err) {
 		say(why, "can't read " EXE ", the program of process %d: %s", s->server.exe,
 		    s->server.pid, strerror(-err));
 		return err;
 	}
 	paths_symbols_options(s->options.symbols_dir, s->options.profiles_dir, &options);
-	err = symbols_resolve(s->image, &options, &s->symbols, detail);
+	snprintf(root, sizeof(root), "/proc/%d/root", s->server.pid);
+	options.root = root;
+	err = apart_resolve(s->image, NULL, &options, &s->symbols, detail);
 	if (err == -ENODATA)
 		say(why,
 		    "no symbols for " EXE " (build-id %s): %s; it could only be observed by "
@@ -149,11 +152,17 @@ static int supervise_interfaces(struct supervisor *s, char *why)
 	return 0;
 }
 
+static bool probe_stays(const struct attach_probe *probe)
+{
+	return probe->link && !probe->until;
+}
+
 static bool is_probe(const char *name, void *data)
 {
 	const struct attach *attach = data;
+	unsigned long index = strtoul(name + strlen("probe-"), NULL, 10);
 
-	return strtoul(name + strlen("probe-"), NULL, 10) < attach->links;
+	return index < attach->probes && probe_stays(&attach->probe[index]);
 }
 
 /* An earlier run's are let go once ours are there: an event that both see changes nothing twice. */
@@ -162,9 +171,11 @@ static int pin_probes(struct supervisor *s)
 	char name[PINS_NAME];
 	int err = 0;
 
-	for (unsigned int i = 0; !err && i < s->attach.links; i++) {
+	for (unsigned int i = 0; !err && i < s->attach.probes; i++) {
+		if (!probe_stays(&s->attach.probe[i]))
+			continue;
 		snprintf(name, sizeof(name), "probe-%u", i);
-		err = engine_pin(&s->engine, name, bpf_link__fd(s->attach.link[i]));
+		err = engine_pin(&s->engine, name, bpf_link__fd(s->attach.probe[i].link));
 	}
 	pins_drop(s->server.pid, "probe-", is_probe, &s->attach);
 	return err;
@@ -374,6 +385,7 @@ int supervise_loop(struct supervisor *s)
 	int err = fds[SIGNAL].fd < 0 ? -errno : 0;
 
 	while (!err) {
+		attach_expire(&s->attach); /* to the second, as often as this wakes up */
 		if (poll(fds, FDS, SUPERVISE_TICK_MS) < 0 && errno != EINTR)
 			err = -errno;
 		watch_renew(&s->watch, s->options.lease);

@@ -542,7 +542,7 @@ def profile_with(world, old, new):
     return directory
 
 
-@pytest.mark.parametrize("old, new", [("update_channel_lifetime", "no_such_function"),
+@pytest.mark.parametrize("old, new", [("close_ioa_socket", "no_such_function"),
                                       ("client_socket", "no_such_member")])
 def test_profile_names_what_does_not_exist(world, old, new):
     coturn = world.start_coturn(rebuilt_coturn())

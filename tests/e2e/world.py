@@ -173,7 +173,8 @@ class Turnpike(Process):
 
     def server(self):
         """What `status --json` says of the one server."""
-        servers = self.status()["servers"]
+        pid = int(self.args[self.args.index("--pid") + 1])  # other tests may run beside
+        servers = [server for server in self.status()["servers"] if server["pid"] == pid]
         assert len(servers) == 1, servers
         return servers[0]
 
@@ -409,13 +410,16 @@ class World:
             sh("sqlite3", path, text=text)
         return path
 
-    def start_coturn(self, path=STOCK_COTURN, extra=(), ipv6=False, port=3478, ports=(50000, 50999), verbose=False):
-        """Start a coturn in the server's namespace and wait until it listens."""
+    def start_coturn(self, path=STOCK_COTURN, extra=(), ipv6=False, port=3478, ports=(50000, 50999), verbose=False,
+                     database=None):
+        """Start a coturn (a path, or words that begin the command line) in the server's namespace and wait until it
+        listens."""
         listen, relay = ([SERVER4, SERVER6], [RELAY4, RELAY6]) if ipv6 else ([SERVER4], [RELAY4])
         number = len(self.processes)
-        args = [path, "-n", "-b", self.database(), "-p", str(port), "-a", "-u", f"{USER}:{PASSWORD}", "-r", REALM,
+        command = [path] if isinstance(path, str) else list(path)
+        args = [*command, "-n", "-b", database or self.database(), "-p", str(port), "-a", "-u", f"{USER}:{PASSWORD}", "-r", REALM,
                 "--min-port", str(ports[0]), "--max-port", str(ports[1]), "-l", "stdout", "--no-tls", "--no-dtls",
-                "--no-cli", "--pidfile", self.path(f"coturn.{number}.pid")]
+                "--no-cli", "--pidfile", "/dev/null" if database else self.path(f"coturn.{number}.pid")]
         args += [arg for address in listen for arg in ("-L", address)]
         args += [arg for address in relay for arg in ("-E", address)]
         args += ["-v"] if verbose else []
