@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Snooping: channel bindings learned from a server's packets, where its own
+ * functions can't tell.
+ *
+ * Packets are looked at where the server's sockets get and send them (the hooks
+ * of a control group for sockets), not on the interfaces: there a packet is
+ * whole, whatever fragments, tunnels and addresses it came by, no other reaches
+ * the server, and the kernel says which socket it is. An interface would show
+ * forged responses, and miss requests.
+ *
+ * Only sockets that the server listens with count; relayed data leaves by
+ * others, or behind a channel header, or within a Data indication.
+ */
+#include "bpf/snoop_response.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define SNOOP_PASS 1
+
+/* Room to read the packet in, if its socket is one that a server listens with. */
+static __always_inline struct snoop_scratch *snoop_begin(struct __sk_buff *skb)
+{
+	__u64 cookie = bpf_get_socket_cookie(skb);
+	__u32 *index = bpf_map_lookup_elem(&snoop_listeners, &cookie);
+	struct snoop_scratch *s;
+
+	if (!index || *index >= TP_SERVERS)
+		return 0;
+	s = snoop_take_scratch();
+	if (s)
+		s->index = *index;
+	return s;
+}
+
+SEC("cgroup_skb/ingress")
+int turnpike_snoop_in(struct __sk_buff *skb)
+{
+	struct snoop_scratch *s = snoop_begin(skb);
+	__u16 type;
+
+	if (!s)
+		return SNOOP_PASS;
+	switch (snoop_read(skb, &s->packet)) {
+	case SNOOP_UNREADABLE:
+		snoop_mark_blind(&s->packet.source, 0);
+		break;
+	case SNOOP_UDP:
+		if (snoop_method(skb, &s->packet, &type) && (type & STUN_CLASS) == STUN_REQUEST)
+			snoop_request(skb, s);
+		break;
+	}
+	snoop_give_scratch(s);
+	return SNOOP_PASS;
+}
+
+SEC("cgroup_skb/egress")
+int turnpike_snoop_out(struct __sk_buff *skb)
+{
+	struct snoop_scratch *s = snoop_begin(skb);
+	__u16 type;
+
+	if (!s)
+		return SNOOP_PASS;
+	if (snoop_read(skb, &s->packet) == SNOOP_UDP && snoop_method(skb, &s->packet, &type) &&
+	    (type & STUN_CLASS) == STUN_SUCCESS && snoop_response(skb, s))
+		snoop_commit(s);
+	snoop_give_scratch(s);
+	return SNOOP_PASS;
+}
+
+/* Runs before the port can be bound again. */
+SEC("cgroup/sock_release")
+int turnpike_snoop_release(struct bpf_sock *sk)
+{
+	struct snoop_socket *mark = bpf_sk_storage_get(&snoop_relays, sk, 0, 0);
+	struct tp_socket_key key = {};
+
+	if (!mark)
+		return SNOOP_PASS;
+	__builtin_memcpy(key.local, mark->local, 16);
+	key.local_port = mark->port;
+	key.tgid = mark->tgid;
+	if (commit_socket_closed(&key))
+		snoop_count(SNOOP_CLOSES);
+	return SNOOP_PASS;
+}
+
+#define SNOOP_SLOTS 4096 /* looked at in one run */
+
+/*
+ * User space runs it now and then, with the first slot as the packet's mark:
+ * frees records whose binding has ended. Nothing waits for it; such a record
+ * forwards nothing.
+ */
+SEC("tc")
+int turnpike_snoop_sweep(struct __sk_buff *skb)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 first = skb->mark;
+	int freed = 0;
+
+	for (__u32 i = 0; i < SNOOP_SLOTS; i++)
+		freed += expiry_sweep(first + i, now);
+	if (freed)
+		snoop_count(SNOOP_RETIRES);
+	return freed;
+}
