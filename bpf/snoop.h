@@ -7,6 +7,7 @@
 #ifndef TURNPIKE_BPF_SNOOP_H
 #define TURNPIKE_BPF_SNOOP_H
 
+#include <linux/bpf.h>
 #include "bpf/stun.h"
 #include "bpf/table.h"
 

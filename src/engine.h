@@ -6,6 +6,7 @@
 #include "bpf/table.h"
 #include "probes/probe.h"
 
+struct bpf_object;
 struct bpf_program;
 
 struct engine {
@@ -13,6 +14,7 @@ struct engine {
 	struct fastpath_bpf *fastpath;
 	struct kernel_bpf *kernel;
 	__u32 max_bindings;
+	__u64 tick_ns; /* a jiffy */
 	/* Maps in memory; valid from engine_load() to engine_free(). */
 	struct tp_config *config;
 	struct tp_binding *bindings;
@@ -24,6 +26,8 @@ struct engine {
 
 /* Loads all programs, sharing the maps; attaches nothing. Says nothing on failure. */
 int engine_load(struct engine *engine, __u32 max_bindings);
+/* Every map of OBJECT that ENGINE's has too is to be the same map; before OBJECT is loaded. */
+int engine_share(const struct engine *engine, struct bpf_object *object);
 /* Takes everything down. Accepts a zeroed engine. */
 void engine_free(struct engine *engine);
 

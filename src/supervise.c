@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include <bpf/libbpf.h>
@@ -36,31 +37,67 @@ static int supervise_resolve(struct supervisor *s, char *why)
 		return err;
 	}
 	paths_symbols_options(s->options.symbols_dir, s->options.profiles_dir, &options);
-	err = symbols_resolve(s->image, &options, &s->symbols, detail);
-	if (err == -ENODATA)
-		say(why,
-		    "no symbols for " EXE " (build-id %s): %s; it could only be observed by "
-		    "snooping, which isn't there yet",
+	if (s->options.mode != OBSERVE_SNOOP)
+		err = symbols_resolve(s->image, &options, &s->symbols, detail);
+	if (err == -ENOENT) {
+		say(why, "%s; if it is one, --mode snoop learns from its packets", detail);
+		return err;
+	}
+	if (err == -ENODATA && s->options.mode == OBSERVE_UPROBE) {
+		say(why, "no symbols for " EXE " (build-id %s): %s; --mode auto snoops instead",
 		    s->server.exe, image_build_id(s->image), detail);
-	else if (err)
+		return err;
+	}
+	if (err && err != -ENODATA) {
 		say(why, "%s", detail);
-	return err;
+		return err;
+	}
+	observers_choose(s->options.mode, s->symbols, detail, &s->observers);
+	return 0;
 }
 
-/* Every event that the promises need has a source. */
+/* Every event that the promises need has a source: with --mode uprobe, maybe not. */
 static int supervise_require(struct supervisor *s, char *why)
 {
-	for (unsigned int i = 0; i < s->symbols->events; i++) {
+	for (unsigned int i = 0; s->options.mode == OBSERVE_UPROBE && i < s->symbols->events; i++) {
 		const struct symbols_event *event = &s->symbols->event[i];
 
 		if (!event->required || event->probes)
 			continue;
 		say(why,
-		    "event `%s` of " EXE " can't be observed: %.*s; snooping isn't there yet, see "
+		    "event `%s` of " EXE " can't be observed: %.*s; --mode auto snoops it, see "
 		    "`turnpike resolve --pid %d`",
 		    symbols_event_name(event->kind), s->server.exe, (int)strcspn(event->why, "\n"),
 		    event->why, s->server.pid);
 		return -ENODATA;
+	}
+	return 0;
+}
+
+/* What the wire doesn't say of this server, and that it can be snooped at all. */
+static int supervise_settings(struct supervisor *s, char *why)
+{
+	struct symbols_options options;
+	struct symbols_wire wire;
+	int err;
+
+	if (!s->observers.snooped)
+		return 0;
+	paths_symbols_options(s->options.symbols_dir, s->options.profiles_dir, &options);
+	err = symbols_wire(s->image, &options, &wire);
+	err = settings_read(&s->server, err ? NULL : &wire, &s->snoop.settings);
+	if (err) {
+		say(why, "can't read the command line of process %d: %s", s->server.pid,
+		    strerror(-err));
+		return err;
+	}
+	if (s->observers.snooped & SNOOP_COMMIT && s->snoop.settings.limited) {
+		say(why,
+		    "process %d limits the bandwidth of sessions (%s), which packets don't tell "
+		    "of: "
+		    "it can't be snooped; a symbol map or debug information is needed",
+		    s->server.pid, wire.limit_option);
+		return -EOPNOTSUPP;
 	}
 	return 0;
 }
@@ -71,6 +108,8 @@ static int supervise_load(struct supervisor *s, char *why)
 
 	pins_sweep(status_is_served);
 	err = engine_load(&s->engine, s->options.max_bindings);
+	if (!err && s->observers.snooped)
+		err = snoop_load(&s->snoop, &s->engine);
 	if (err) {
 		say(why,
 		    "can't load the BPF programs: %s; `turnpike check` tells what this "
@@ -129,7 +168,9 @@ static int supervise_probes(struct supervisor *s, char *why)
 {
 	int err;
 
-	for (unsigned int e = 0; e < s->symbols->events; e++) {
+	for (unsigned int e = 0; s->symbols && e < s->symbols->events; e++) {
+		if (!observers_probes(&s->observers, s->symbols->event[e].kind))
+			continue;
 		for (unsigned int p = 0; p < s->symbols->event[e].probes; p++) {
 			struct symbols_probe *probe = &s->symbols->event[e].probe[p];
 
@@ -145,6 +186,14 @@ static int supervise_probes(struct supervisor *s, char *why)
 		}
 	}
 	return 0;
+}
+
+static int supervise_snoop(struct supervisor *s, char *why)
+{
+	if (!s->observers.snooped)
+		return 0;
+	return snoop_start(&s->snoop, &s->server, s->netlink, s->observers.snooped, why,
+			   SUPERVISE_WHY);
 }
 
 static void log_notice(struct supervisor *s, const struct tp_notice *n)
@@ -244,16 +293,23 @@ static int supervise_claim(struct supervisor *s, char *why)
 static void supervise_say_attached(struct supervisor *s)
 {
 	say_interfaces(s);
+	for (int i = 0; i < OBSERVERS; i++)
+		if (s->observers.at[i].snooped)
+			log_info("%s: snooped (%.*s)", symbols_event_name(s->observers.at[i].kind),
+				 (int)strcspn(s->observers.at[i].why, "\n"),
+				 s->observers.at[i].why);
 	log_info("attached: process %d, %s %s by %s, %u probes, %zu interfaces", s->server.pid,
-		 s->symbols->server, s->server.exe, s->symbols->origin, s->attach.plans,
+		 s->symbols ? s->symbols->server : "server", s->server.exe,
+		 s->symbols ? s->symbols->origin : "snooping", s->attach.plans,
 		 s->interfaces.count);
 }
 
 int supervise_start(struct supervisor *s, const struct supervise_options *options, char *why)
 {
 	int (*const steps[])(struct supervisor *, char *) = {
-		supervise_resolve,    supervise_require, supervise_claim,  supervise_load,
-		supervise_interfaces, supervise_watch,	 supervise_probes,
+		supervise_resolve, supervise_require, supervise_settings,
+		supervise_claim,   supervise_load,    supervise_interfaces,
+		supervise_watch,   supervise_snoop,   supervise_probes,
 	};
 	int err;
 
@@ -282,6 +338,20 @@ static int signals_open(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+#define SUPERVISE_SWEEP_MS 1000
+
+/* Now and then, however busy the loop is. */
+static void supervise_sweep(struct supervisor *s)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (!s->observers.snooped || now.tv_sec == s->swept)
+		return;
+	s->swept = now.tv_sec;
+	snoop_sweep(&s->snoop);
+}
+
 int supervise_loop(struct supervisor *s)
 {
 	enum { SIGNAL, PROCESS, NOTICE, NETWORK, STATUS, FDS };
@@ -295,16 +365,20 @@ int supervise_loop(struct supervisor *s)
 	int err = fds[SIGNAL].fd < 0 ? -errno : 0;
 
 	while (!err) {
-		if (poll(fds, FDS, -1) < 0 && errno != EINTR)
+		if (poll(fds, FDS, s->observers.snooped ? SUPERVISE_SWEEP_MS : -1) < 0 &&
+		    errno != EINTR)
 			err = -errno;
+		supervise_sweep(s);
 		if (fds[NOTICE].revents)
 			ring_buffer__consume(s->notices);
 		if (fds[PROCESS].revents || s->server_gone)
 			err = -ESRCH;
 		if (fds[SIGNAL].revents)
 			break;
-		if (fds[NETWORK].revents && netlink_watch_changed(s->netlink))
+		if (fds[NETWORK].revents && netlink_watch_changed(s->netlink)) {
 			hops_invalidate(&s->engine);
+			snoop_addresses(&s->snoop, s->netlink);
+		}
 		if (fds[STATUS].revents)
 			status_answer(s);
 	}
@@ -319,6 +393,7 @@ void supervise_stop(struct supervisor *s)
 		WRITE_ONCE(s->engine.config->live[0], 0);
 	interfaces_free(&s->interfaces);
 	attach_free(&s->attach);
+	snoop_free(&s->snoop);
 	if (s->notices)
 		ring_buffer__free(s->notices);
 	status_close(s->socket, s->server.pid);

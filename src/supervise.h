@@ -7,7 +7,9 @@
 #include "probes/attach.h"
 #include "src/engine.h"
 #include "src/interfaces.h"
+#include "src/observers.h"
 #include "src/server.h"
+#include "src/snoop.h"
 
 struct image;
 struct netlink;
@@ -18,6 +20,7 @@ struct supervise_options {
 	pid_t pid;
 	const char *interfaces; /* NULL: found by themselves */
 	bool generic, native;	/* --hook: only that kind; neither: the best */
+	enum observers_mode mode;
 	__u32 max_bindings;
 	const char *symbols_dir, *profiles_dir; /* NULL: the usual places */
 };
@@ -26,12 +29,15 @@ struct supervisor {
 	struct supervise_options options;
 	struct server server;
 	struct image *image;
-	struct symbols *symbols;
+	struct symbols *symbols; /* NULL: all is snooped */
+	struct observers observers;
 	struct engine engine;
+	struct snoop snoop;
 	struct attach attach;
 	struct interfaces interfaces;
 	struct netlink *netlink;
 	struct ring_buffer *notices;
+	time_t swept;		/* when the table was last swept; seconds */
 	size_t interfaces_said; /* how many of them were logged */
 	int socket;		/* where `turnpike status` asks */
 	bool server_gone, full_said;
