@@ -18,26 +18,23 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define SNOOP_PASS 1
 
-/* Room to read the packet in, if its socket is one that a server listens with. */
-static __always_inline struct snoop_scratch *snoop_begin(struct __sk_buff *skb)
+/* Room to read the packet in, and whose it is. */
+static __always_inline struct snoop_scratch *snoop_begin(__u32 index)
 {
-	__u64 cookie = bpf_get_socket_cookie(skb);
-	__u32 *index = bpf_map_lookup_elem(&snoop_listeners, &cookie);
-	struct snoop_scratch *s;
+	struct snoop_scratch *s = index < TP_SERVERS ? snoop_take_scratch() : 0;
 
-	if (!index || *index >= TP_SERVERS)
-		return 0;
-	s = snoop_take_scratch();
 	if (s)
-		s->index = *index;
+		s->index = index;
 	return s;
 }
 
 SEC("cgroup_skb/ingress")
 int turnpike_snoop_in(struct __sk_buff *skb)
 {
-	struct snoop_scratch *s = snoop_begin(skb);
-	__u16 type;
+	__u64 cookie = bpf_get_socket_cookie(skb);
+	__u32 *index = bpf_map_lookup_elem(&snoop_listeners, &cookie);
+	struct snoop_scratch *s = index ? snoop_begin(*index) : 0;
+	int commit = 0;
 
 	if (!s)
 		return SNOOP_PASS;
@@ -46,24 +43,50 @@ int turnpike_snoop_in(struct __sk_buff *skb)
 		snoop_mark_blind(&s->packet.source, 0);
 		break;
 	case SNOOP_UDP:
-		if (snoop_method(skb, &s->packet, &type) && (type & STUN_CLASS) == STUN_REQUEST)
+		switch (snoop_kind(skb, &s->packet, STUN_REQUEST)) {
+		case SNOOP_METHOD:
 			snoop_request(skb, s);
-		break;
+			break;
+		case SNOOP_DATA:
+			commit = snoop_data(skb, s);
+		}
 	}
+	if (commit)
+		snoop_commit(s);
 	snoop_give_scratch(s);
 	return SNOOP_PASS;
+}
+
+/* Does the packet leave by a socket that was told to a client as its relay, but has no address? */
+static __always_inline int snoop_is_wild(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	return sk && !sk->src_ip4 && bpf_sk_storage_get(&snoop_relays, sk, 0, 0);
 }
 
 SEC("cgroup_skb/egress")
 int turnpike_snoop_out(struct __sk_buff *skb)
 {
-	struct snoop_scratch *s = snoop_begin(skb);
-	__u16 type;
+	__u64 cookie = bpf_get_socket_cookie(skb);
+	__u32 *index = bpf_map_lookup_elem(&snoop_listeners, &cookie);
+	int commit = 0, wild = !index && snoop_any_wild() && snoop_is_wild(skb);
+	struct snoop_scratch *s = index || wild ? snoop_begin(index ? *index & 0xffff : 0) : 0;
 
 	if (!s)
 		return SNOOP_PASS;
-	if (snoop_read(skb, &s->packet) == SNOOP_UDP && snoop_method(skb, &s->packet, &type) &&
-	    (type & STUN_CLASS) == STUN_SUCCESS && snoop_response(skb, s))
+	if (snoop_read(skb, &s->packet) == SNOOP_UDP) {
+		if (wild)
+			snoop_see_source(&s->packet);
+		else if (*index & SNOOP_RELAY)
+			commit = snoop_relayed(skb, s);
+		else if (snoop_kind(skb, &s->packet, STUN_SUCCESS) == SNOOP_METHOD)
+			commit = snoop_response(skb, s);
+	}
+	if (commit)
 		snoop_commit(s);
 	snoop_give_scratch(s);
 	return SNOOP_PASS;
@@ -86,7 +109,16 @@ int turnpike_snoop_release(struct bpf_sock *sk)
 	return SNOOP_PASS;
 }
 
-#define SNOOP_SLOTS 4096 /* looked at in one run */
+#define SNOOP_STEP 64 /* slots that are looked at in one call; so many calls are a run */
+
+__noinline int snoop_sweep_step(__u32 first, __u64 now)
+{
+	int freed = 0;
+
+	for (__u32 i = 0; i < SNOOP_STEP; i++)
+		freed += expiry_sweep(first + i, now);
+	return freed;
+}
 
 /*
  * User space runs it now and then, with the first slot as the packet's mark:
@@ -100,8 +132,8 @@ int turnpike_snoop_sweep(struct __sk_buff *skb)
 	__u32 first = skb->mark;
 	int freed = 0;
 
-	for (__u32 i = 0; i < SNOOP_SLOTS; i++)
-		freed += expiry_sweep(first + i, now);
+	for (__u32 i = 0; i < SNOOP_STEP; i++)
+		freed += snoop_sweep_step(first + i * SNOOP_STEP, now);
 	if (freed)
 		snoop_count(SNOOP_RETIRES);
 	return freed;

@@ -11,13 +11,16 @@
 #include "bpf/stun.h"
 #include "bpf/table.h"
 
-#define SNOOP_PENDING	8192 /* requests kept at a time; the least recently used go first */
-#define SNOOP_SOCKETS	1024 /* listening sockets of all servers */
-#define SNOOP_BLIND	4096 /* addresses whose requests could not all be read */
-#define SNOOP_SOURCES	4096 /* peers whose route's source address is known */
-#define SNOOP_ADDRESSES 32   /* of this machine that are looked at */
-#define SNOOP_CHANNELS	16   /* to one peer address that are told of a permission */
-#define SNOOP_SCRATCH	8    /* packets that one CPU can be reading at a time */
+#define SNOOP_PENDING	8192	/* requests kept at a time; the least recently used go first */
+#define SNOOP_SOCKETS	1024	/* listening sockets of all servers */
+#define SNOOP_BLIND	4096	/* addresses whose requests could not all be read */
+#define SNOOP_SOURCES	4096	/* peers whose route's source address is known */
+#define SNOOP_LEARNING	4096	/* channels whose relay is to be learned from data */
+#define SNOOP_PRINTS	8192	/* payloads on their way */
+#define SNOOP_RELAY	0x10000 /* in snoop_listeners: no listener, but a relay */
+#define SNOOP_ADDRESSES 32	/* of this machine that are looked at */
+#define SNOOP_CHANNELS	16	/* to one peer address that are told of a permission */
+#define SNOOP_SCRATCH	8	/* packets that one CPU can be reading at a time */
 #define SNOOP_AGE_NS	60000000000ULL /* RFC 8489, 6.2.1: a client gives up after 39.5 s */
 #define SNOOP_SESSION	(1ULL << 63)   /* in the name of a session that was snooped */
 
@@ -121,6 +124,38 @@ struct snoop_permission_entry {
 	struct snoop_permission permission;
 };
 
+/* A channel whose relay has to be learned from data. */
+struct snoop_learn_key {
+	struct snoop_tuple tuple;
+	__be16 channel;
+	__u16 zero;
+	__u32 zero2;
+};
+
+struct snoop_learn {
+	__u64 session;
+	__u64 expires_ns;
+	struct stun_address peer;
+	struct stun_address candidate; /* by which its data was last seen to leave, */
+	__u32 confirmed;	       /* that often in a row */
+	__u32 zero;
+};
+
+/* A payload on its way to a peer. */
+struct snoop_print {
+	__u64 hash;
+	__u64 peer[2];
+	__be16 port;
+	__u16 zero;
+	__u32 length;
+};
+
+struct snoop_going {
+	struct snoop_learn_key who; /* on whose channel it came in */
+	__u32 left;		    /* how often it went out; or it came in more than once */
+	__u32 zero;
+};
+
 /* Marks a relay socket, so that its closing is known. */
 struct snoop_socket {
 	__u8 local[16];
@@ -158,6 +193,10 @@ _Static_assert(sizeof(struct snoop_allocation) == 104 + TP_USER_LENGTH + TP_REAL
 _Static_assert(sizeof(struct snoop_permission_key) == 32, "snoop_permission_key layout");
 _Static_assert(sizeof(struct snoop_permission) == 8 + 16 * SNOOP_CHANNELS,
 	       "snoop_permission layout");
+_Static_assert(sizeof(struct snoop_learn_key) == 48, "snoop_learn_key layout");
+_Static_assert(sizeof(struct snoop_learn) == 72, "snoop_learn layout");
+_Static_assert(sizeof(struct snoop_print) == 32, "snoop_print layout");
+_Static_assert(sizeof(struct snoop_going) == 56, "snoop_going layout");
 _Static_assert(sizeof(struct snoop_socket) == 24, "snoop_socket layout");
 
 #endif

@@ -13,7 +13,10 @@ struct {
 	__type(value, struct snoop_server);
 } snoop_servers SEC(".maps");
 
-/* Cookies of listening sockets, to the server's index. Nothing else is ever listened to. */
+/*
+ * Cookies of sockets that servers had when turnpike came, to the server's index
+ * and SNOOP_RELAY. Responses count from those that it listens with.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SNOOP_SOCKETS);
@@ -84,13 +87,40 @@ struct {
 	__type(value, struct snoop_socket);
 } snoop_relays SEC(".maps");
 
-/* Names of sessions. */
+/* By which of its addresses the machine sends to a peer, if a socket leaves it the choice. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SNOOP_SOURCES);
+	__uint(key_size, 16);
+	__uint(value_size, 16);
+} snoop_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SNOOP_LEARNING);
+	__type(key, struct snoop_learn_key);
+	__type(value, struct snoop_learn);
+} snoop_learning SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SNOOP_PRINTS);
+	__type(key, struct snoop_print);
+	__type(value, struct snoop_going);
+} snoop_prints SEC(".maps");
+
+/* How many sessions were named; and was there a relay socket without an address? */
+struct snoop_state {
+	__u64 sessions;
+	__u64 wild;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} snoop_sessions SEC(".maps");
+	__type(value, struct snoop_state);
+} snoop_states SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -115,6 +145,10 @@ struct snoop_scratch {
 	struct snoop_pending_key key;
 	struct snoop_pending pending;
 	struct commit commit;
+	struct snoop_learn_key learn;
+	struct snoop_print print;
+	struct snoop_going going;
+	__u64 payload[16];
 };
 
 struct {
@@ -152,6 +186,21 @@ static __always_inline struct snoop_scratch *snoop_take_scratch(void)
 static __always_inline void snoop_give_scratch(struct snoop_scratch *s)
 {
 	WRITE_ONCE(s->busy, 0);
+}
+
+static __always_inline void snoop_set_wild(void)
+{
+	struct snoop_state *state = bpf_map_lookup_elem(&snoop_states, &zero_key);
+
+	if (state)
+		WRITE_ONCE(state->wild, 1);
+}
+
+static __always_inline int snoop_any_wild(void)
+{
+	struct snoop_state *state = bpf_map_lookup_elem(&snoop_states, &zero_key);
+
+	return state && READ_ONCE(state->wild);
 }
 
 static __always_inline struct snoop_server *snoop_server(__u32 index)

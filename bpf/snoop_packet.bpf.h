@@ -77,25 +77,33 @@ static __noinline int snoop_read(struct __sk_buff *skb, struct snoop_packet *p)
 	return SNOOP_UDP;
 }
 
-/* Its first bytes, if it may be one of the messages that are followed; the class is the caller's.
- */
-static __always_inline int snoop_method(struct __sk_buff *skb, const struct snoop_packet *p,
-					__u16 *type)
-{
-	struct stun_header h;
+/* What a datagram to or from a listener is. */
+enum { SNOOP_STRANGE, SNOOP_METHOD, SNOOP_DATA };
 
+/* By its first bytes: may it be one of the messages that are followed, of CLASS, or channel data?
+ */
+static __always_inline int snoop_kind(struct __sk_buff *skb, const struct snoop_packet *p,
+				      __u16 class)
+{
+	struct stun_header h = {};
+	__u16 type;
+
+	if (bpf_skb_load_bytes(skb, p->payload, &h, 4))
+		return SNOOP_STRANGE;
+	type = bpf_ntohs(h.type);
+	if ((type & 0xc000) == 0x4000)
+		return SNOOP_DATA;
 	if (p->size < sizeof(h) || bpf_skb_load_bytes(skb, p->payload, &h, sizeof(h)) ||
-	    !stun_is_header(&h))
-		return 0;
-	*type = bpf_ntohs(h.type);
-	switch (*type & ~STUN_CLASS) {
+	    !stun_is_header(&h) || (type & STUN_CLASS) != class)
+		return SNOOP_STRANGE;
+	switch (type & ~STUN_CLASS) {
 	case STUN_ALLOCATE:
 	case STUN_REFRESH:
 	case STUN_CREATE_PERMISSION:
 	case STUN_CHANNEL_BIND:
-		return 1;
+		return SNOOP_METHOD;
 	}
-	return 0;
+	return SNOOP_STRANGE;
 }
 
 /* Reads the message; verified once, by itself. */
@@ -106,9 +114,9 @@ __noinline int snoop_message(struct __sk_buff *skb, __u32 at, __u32 size, struct
 	return ret && stun_parse(&source, ret);
 }
 
-/* What the message belongs to, once it is read: by what it will be found, or was kept. */
-static __always_inline void snoop_key(struct snoop_scratch *s, const struct endpoint *client,
-				      const struct endpoint *server)
+/* Whose allocation the packet belongs to. */
+static __always_inline void snoop_client(struct snoop_scratch *s, const struct endpoint *client,
+					 const struct endpoint *server)
 {
 	struct snoop_tuple *ret = &s->key.tuple;
 
@@ -120,6 +128,13 @@ static __always_inline void snoop_key(struct snoop_scratch *s, const struct endp
 	ret->server_port = server->port;
 	ret->family = client->family;
 	ret->index = s->index;
+}
+
+/* By what the message that was read will be found, or was kept. */
+static __always_inline void snoop_key(struct snoop_scratch *s, const struct endpoint *client,
+				      const struct endpoint *server)
+{
+	snoop_client(s, client, server);
 	s->key.transaction[0] = s->message.transaction[0];
 	s->key.transaction[1] = s->message.transaction[1];
 	s->key.transaction[2] = s->message.transaction[2];

@@ -73,11 +73,11 @@ __noinline int snoop_watch(struct __sk_buff *skb, const struct stun_address *a, 
  */
 static __noinline int snoop_resolve(struct __sk_buff *skb, struct stun_address *a)
 {
+	int kind = snoop_bound(skb, a), count = 0;
 	struct stun_address candidate = *a, *own;
-	int kind = snoop_bound(skb, a), found = SNOOP_NOT_BOUND, bound, count = 0;
 	__u64 address[2] = {};
 
-	if (kind == SNOOP_BOUND)
+	if (kind != SNOOP_NOT_BOUND)
 		return kind;
 	for (__u32 i = 0; i < SNOOP_ADDRESSES; i++) {
 		__u32 key = i;
@@ -89,12 +89,8 @@ static __noinline int snoop_resolve(struct __sk_buff *skb, struct stun_address *
 			continue;
 		candidate.address[0] = own->address[0];
 		candidate.address[1] = own->address[1];
-		bound = snoop_bound(skb, &candidate);
-		if (bound == SNOOP_NOT_BOUND)
+		if (snoop_bound(skb, &candidate) != SNOOP_BOUND)
 			continue;
-		if (same_address(own->address, a->address))
-			return bound; /* of all addresses, the one that was told */
-		found = bound;
 		address[0] = own->address[0];
 		address[1] = own->address[1];
 		count++;
@@ -103,7 +99,7 @@ static __noinline int snoop_resolve(struct __sk_buff *skb, struct stun_address *
 		return SNOOP_NOT_BOUND;
 	a->address[0] = address[0];
 	a->address[1] = address[1];
-	return found;
+	return SNOOP_BOUND;
 }
 
 #endif

@@ -95,7 +95,7 @@ static __always_inline void snoop_keep(struct snoop_scratch *s)
  * A datagram that a listener gets, and that can't be read: what it asked for is
  * not known. PORT 0: nor from which of the client's ports.
  */
-static __always_inline void snoop_mark_blind(const struct endpoint *client, __be16 port)
+static __noinline void snoop_mark_blind(const struct endpoint *client, __be16 port)
 {
 	struct snoop_tuple tuple = {.client_port = port};
 	__u64 now = bpf_ktime_get_ns();

@@ -7,6 +7,7 @@
 #ifndef TURNPIKE_BPF_SNOOP_RESPONSE_H
 #define TURNPIKE_BPF_SNOOP_RESPONSE_H
 
+#include "bpf/snoop_learn.bpf.h"
 #include "bpf/snoop_relay.bpf.h"
 #include "bpf/snoop_request.bpf.h"
 #include "bpf/snoop_session.bpf.h"
@@ -28,8 +29,10 @@ static __always_inline void snoop_set_relay(struct __sk_buff *skb, struct snoop_
 
 	if (kind == SNOOP_NOT_BOUND || !snoop_watch(skb, &relay, a->tgid))
 		return;
-	if (kind == SNOOP_WILDCARD)
+	if (kind == SNOOP_WILDCARD) {
 		a->wildcard |= 1 << family;
+		snoop_set_wild();
+	}
 	a->relay[family] = relay;
 }
 
@@ -37,19 +40,20 @@ static __always_inline void snoop_set_relay(struct __sk_buff *skb, struct snoop_
 static __noinline struct snoop_allocation *snoop_make(struct snoop_scratch *s,
 						      const struct snoop_server *server)
 {
-	__u64 *counter = bpf_map_lookup_elem(&snoop_sessions, &zero_key);
+	struct snoop_state *state = bpf_map_lookup_elem(&snoop_states, &zero_key);
 	void *empty = bpf_map_lookup_elem(&snoop_empty_allocation, &zero_key);
 	struct snoop_allocation *a;
 
-	if (!counter || !empty ||
+	if (!state || !empty ||
 	    bpf_map_update_elem(&snoop_allocations, &s->key.tuple, empty, BPF_NOEXIST)) {
 		snoop_count(SNOOP_FULL);
+		count(TP_ERROR_TABLE_FULL);
 		return 0;
 	}
 	a = bpf_map_lookup_elem(&snoop_allocations, &s->key.tuple);
 	if (!a)
 		return 0;
-	a->session = SNOOP_SESSION | __sync_fetch_and_add(counter, 1);
+	a->session = SNOOP_SESSION | __sync_fetch_and_add(&state->sessions, 1);
 	a->tgid = server->tgid;
 	__builtin_memcpy(a->user, s->pending.user, sizeof(a->user));
 	__builtin_memcpy(a->realm, s->pending.realm, sizeof(a->realm));
@@ -188,55 +192,6 @@ static __always_inline int snoop_is_host(const struct stun_address *a)
 	       !(first == 0xfe && (second & 0xc0) == 0x80);
 }
 
-static __always_inline void snoop_end(struct endpoint *end, const __u64 *address, __be16 port,
-				      __u16 family)
-{
-	end->address[0] = address[0];
-	end->address[1] = address[1];
-	end->port = port;
-	end->family = family;
-	end->zero = 0;
-}
-
-static __always_inline void snoop_fill_commit(struct snoop_scratch *s,
-					      const struct snoop_allocation *a,
-					      const struct stun_address *peer, __u64 expires)
-{
-	const struct stun_address *relay = &a->relay[peer->family == AF_INET6 ? TP_V6 : TP_V4];
-	const struct snoop_tuple *t = &s->key.tuple;
-	struct commit *c = &s->commit;
-
-	c->session = a->session;
-	c->expires_ns = expires;
-	c->tgid = a->tgid;
-	c->server = t->index;
-	c->channel = s->pending.request.channel;
-	snoop_end(&c->end[TP_CLIENT], t->client, t->client_port, t->family);
-	snoop_end(&c->end[TP_SERVER], t->server, t->server_port, t->family);
-	snoop_end(&c->end[TP_RELAY], relay->address, relay->port, relay->family);
-	snoop_end(&c->end[TP_PEER], peer->address, peer->port, peer->family);
-}
-
-/*
- * Commits what was found; and whose it is, for people, once a session. Called by
- * the program itself: the stack that all calls share is 512 bytes.
- */
-static __noinline void snoop_commit(struct snoop_scratch *s)
-{
-	long allocation = commit_binding(&s->commit);
-	struct snoop_allocation *a;
-	struct tp_allocation *named;
-	__u32 index = allocation;
-
-	snoop_count(SNOOP_COMMITS);
-	named = allocation < 0 ? 0 : bpf_map_lookup_elem(&allocations, &index);
-	a = named ? bpf_map_lookup_elem(&snoop_allocations, &s->key.tuple) : 0;
-	if (!a)
-		return;
-	__builtin_memcpy(named->user, a->user, sizeof(named->user));
-	__builtin_memcpy(named->realm, a->realm, sizeof(named->realm));
-}
-
 /* May a binding be made of what is known of the allocation? */
 static __always_inline int snoop_is_whole(const struct snoop_allocation *a,
 					  const struct stun_address *peer)
@@ -245,11 +200,32 @@ static __always_inline int snoop_is_whole(const struct snoop_allocation *a,
 		snoop_count(SNOOP_LEFT);
 		return 0;
 	}
-	if (!snoop_is_host(peer) || !a->relay[peer->family == AF_INET6 ? TP_V6 : TP_V4].family) {
-		snoop_count(SNOOP_NO_RELAY);
-		return 0;
-	}
-	return 1;
+	return snoop_is_host(peer);
+}
+
+/* The relay isn't known yet: data will tell. Nothing is to be committed now. */
+static __always_inline int snoop_learn_later(struct snoop_scratch *s,
+					     const struct snoop_allocation *a,
+					     const struct stun_address *peer, __u64 expires)
+{
+	struct snoop_learn *known, learn = {
+					   .session = a->session,
+					   .expires_ns = expires,
+					   .peer = *peer,
+				   };
+
+	s->learn.tuple = s->key.tuple;
+	s->learn.channel = s->pending.request.channel;
+	s->learn.zero = 0;
+	s->learn.zero2 = 0;
+	snoop_count(SNOOP_NO_RELAY);
+	known = bpf_map_lookup_elem(&snoop_learning, &s->learn);
+	if (known && known->session == a->session && known->peer.port == peer->port &&
+	    same_address(known->peer.address, peer->address))
+		known->expires_ns = expires;
+	else
+		bpf_map_update_elem(&snoop_learning, &s->learn, &learn, BPF_ANY);
+	return 0;
 }
 
 /* When a channel ends whose ChannelBind has just been confirmed; the permission is told. */
@@ -277,6 +253,7 @@ static __noinline int snoop_on_channel_bind(struct snoop_scratch *s,
 {
 	const struct snoop_request *r = &s->pending.request;
 	const struct stun_address *peer = &r->peer[0];
+	struct stun_address relay;
 	struct snoop_allocation *a;
 	__u64 session, expires;
 
@@ -295,7 +272,9 @@ static __noinline int snoop_on_channel_bind(struct snoop_scratch *s,
 	expires = snoop_bound_until(s, server, session, peer);
 	if (!(server->events & SNOOP_COMMIT) || !a || !snoop_is_whole(a, peer))
 		return 0;
-	snoop_fill_commit(s, a, peer, expires);
+	if (!snoop_relay_for(a, peer, &relay))
+		return snoop_learn_later(s, a, peer, expires);
+	snoop_fill_commit(s, a, r->channel, peer, &relay, expires);
 	return 1;
 }
 

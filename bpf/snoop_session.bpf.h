@@ -169,4 +169,53 @@ __noinline int snoop_note_channel(const struct snoop_permission_key *key, __u32 
 	return 1;
 }
 
+static __always_inline void snoop_end(struct endpoint *end, const __u64 *address, __be16 port,
+				      __u16 family)
+{
+	end->address[0] = address[0];
+	end->address[1] = address[1];
+	end->port = port;
+	end->family = family;
+	end->zero = 0;
+}
+
+static __always_inline void snoop_fill_commit(struct snoop_scratch *s,
+					      const struct snoop_allocation *a, __be16 channel,
+					      const struct stun_address *peer,
+					      const struct stun_address *relay, __u64 expires)
+{
+	const struct snoop_tuple *t = &s->key.tuple;
+	struct commit *c = &s->commit;
+
+	c->session = a->session;
+	c->expires_ns = expires;
+	c->tgid = a->tgid;
+	c->server = t->index;
+	c->channel = channel;
+	snoop_end(&c->end[TP_CLIENT], t->client, t->client_port, t->family);
+	snoop_end(&c->end[TP_SERVER], t->server, t->server_port, t->family);
+	snoop_end(&c->end[TP_RELAY], relay->address, relay->port, relay->family);
+	snoop_end(&c->end[TP_PEER], peer->address, peer->port, peer->family);
+}
+
+/*
+ * Commits what was found; and whose it is, for people, once a session. Called by
+ * the program itself: the stack that all calls share is 512 bytes.
+ */
+static __noinline void snoop_commit(struct snoop_scratch *s)
+{
+	long allocation = commit_binding(&s->commit);
+	struct snoop_allocation *a;
+	struct tp_allocation *named;
+	__u32 index = allocation;
+
+	snoop_count(SNOOP_COMMITS);
+	named = allocation < 0 ? 0 : bpf_map_lookup_elem(&allocations, &index);
+	a = named ? bpf_map_lookup_elem(&snoop_allocations, &s->key.tuple) : 0;
+	if (!a)
+		return;
+	__builtin_memcpy(named->user, a->user, sizeof(named->user));
+	__builtin_memcpy(named->realm, a->realm, sizeof(named->realm));
+}
+
 #endif

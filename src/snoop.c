@@ -143,7 +143,7 @@ static bool is_known_port(unsigned int port)
 	return port == 3478 || port == 3479 || port == 5349 || port == 5350;
 }
 
-#define SNOOP_RELAYS 32768 /* the lowest port that servers without a profile relay from */
+#define SNOOP_EPHEMERAL 32768 /* servers without a profile have relays from here on */
 
 struct listeners {
 	struct snoop *snoop;
@@ -169,7 +169,7 @@ static void listener_count(const struct server_socket *socket, void *data)
 
 	if (is_known_port(port))
 		l->known++;
-	else if (port && port < SNOOP_RELAYS)
+	else if (port && port < SNOOP_EPHEMERAL)
 		l->other = l->other && l->other != port ? UINT_MAX : port;
 }
 
@@ -178,10 +178,13 @@ static void listener_add(const struct server_socket *socket, void *data)
 	struct listeners *l = data;
 	int map = bpf_map__fd(l->snoop->skeleton->maps.snoop_listeners);
 
-	if (!is_listener(l, ntohs(socket->port)))
-		return;
-	l->count++;
-	if (bpf_map_update_elem(map, &socket->cookie, &l->index, BPF_ANY))
+	uint32_t value = l->index;
+
+	if (is_listener(l, ntohs(socket->port)))
+		l->count++;
+	else
+		value |= SNOOP_RELAY;
+	if (bpf_map_update_elem(map, &socket->cookie, &value, BPF_ANY))
 		l->err = -errno;
 }
 
@@ -232,6 +235,7 @@ static void address_found(uint32_t ifindex, const struct address *address, void 
 void snoop_addresses(struct snoop *snoop, struct netlink *netlink)
 {
 	struct addresses all = {};
+	uint8_t source[16];
 	int map;
 
 	if (!snoop->skeleton)
@@ -239,6 +243,10 @@ void snoop_addresses(struct snoop *snoop, struct netlink *netlink)
 	/* With more than fit, which is the one can't be told: then none is. */
 	if (netlink_addresses(netlink, address_found, &all) || all.count > SNOOP_ADDRESSES)
 		memset(&all, 0, sizeof(all));
+	/* Routes may have changed with them. */
+	map = bpf_map__fd(snoop->skeleton->maps.snoop_sources);
+	while (!bpf_map_get_next_key(map, NULL, source))
+		bpf_map_delete_elem(map, source);
 	map = bpf_map__fd(snoop->skeleton->maps.snoop_addresses);
 	for (uint32_t i = 0; i < SNOOP_ADDRESSES; i++)
 		bpf_map_update_elem(map, &i, &all.address[i], BPF_ANY);

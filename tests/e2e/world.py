@@ -173,7 +173,8 @@ class Turnpike(Process):
 
     def server(self):
         """What `status --json` says of the one server."""
-        servers = self.status()["servers"]
+        pid = int(self.args[self.args.index("--pid") + 1])  # other tests may run beside
+        servers = [server for server in self.status()["servers"] if server["pid"] == pid]
         assert len(servers) == 1, servers
         return servers[0]
 
