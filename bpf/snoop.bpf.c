@@ -45,7 +45,8 @@ int turnpike_snoop_in(struct __sk_buff *skb)
 	case SNOOP_UDP:
 		switch (snoop_kind(skb, &s->packet, STUN_REQUEST)) {
 		case SNOOP_METHOD:
-			snoop_request(skb, s);
+			if (snoop_request(skb, s) && s->message.type == STUN_CHANNEL_BIND)
+				snoop_ask(s);
 			break;
 		case SNOOP_DATA:
 			commit = snoop_data(skb, s);
@@ -80,7 +81,7 @@ int turnpike_snoop_out(struct __sk_buff *skb)
 		return SNOOP_PASS;
 	if (snoop_read(skb, &s->packet) == SNOOP_UDP) {
 		if (wild)
-			snoop_see_source(&s->packet);
+			commit = snoop_see_source(s);
 		else if (*index & SNOOP_RELAY)
 			commit = snoop_relayed(skb, s);
 		else if (snoop_kind(skb, &s->packet, STUN_SUCCESS) == SNOOP_METHOD)
@@ -107,6 +108,20 @@ int turnpike_snoop_release(struct bpf_sock *sk)
 	if (commit_socket_closed(&key))
 		snoop_count(SNOOP_CLOSES);
 	return SNOOP_PASS;
+}
+
+/* User space has found out what a channel waited for, whose snoop_learn_key is the packet. */
+SEC("tc")
+int turnpike_snoop_settle(struct __sk_buff *skb)
+{
+	struct snoop_scratch *s = snoop_take_scratch();
+
+	if (!s)
+		return 0;
+	if (!bpf_skb_load_bytes(skb, 0, &s->learn, sizeof(s->learn)) && snoop_settle(s))
+		snoop_commit(s);
+	snoop_give_scratch(s);
+	return 0;
 }
 
 #define SNOOP_STEP 64 /* slots that are looked at in one call; so many calls are a run */

@@ -17,6 +17,7 @@
 #define SNOOP_SOURCES	4096	/* peers whose route's source address is known */
 #define SNOOP_LEARNING	4096	/* channels whose relay is to be learned from data */
 #define SNOOP_PRINTS	8192	/* payloads on their way */
+#define SNOOP_QUESTIONS 65536	/* bytes of them */
 #define SNOOP_RELAY	0x10000 /* in snoop_listeners: no listener, but a relay */
 #define SNOOP_ADDRESSES 32	/* of this machine that are looked at */
 #define SNOOP_CHANNELS	16	/* to one peer address that are told of a permission */
@@ -141,6 +142,21 @@ struct snoop_learn {
 	__u32 zero;
 };
 
+/* User space is asked by which address the machine sends to a peer; and whose channel waits for it.
+ */
+struct snoop_question {
+	struct stun_address peer;
+	struct snoop_learn_key who;
+};
+
+/* A peer and the port that it sees: that names a channel too. */
+struct snoop_path {
+	__u64 peer[2];
+	__be16 peer_port;
+	__be16 relay_port;
+	__u32 zero;
+};
+
 /* A payload on its way to a peer. */
 struct snoop_print {
 	__u64 hash;
@@ -194,6 +210,8 @@ _Static_assert(sizeof(struct snoop_permission_key) == 32, "snoop_permission_key 
 _Static_assert(sizeof(struct snoop_permission) == 8 + 16 * SNOOP_CHANNELS,
 	       "snoop_permission layout");
 _Static_assert(sizeof(struct snoop_learn_key) == 48, "snoop_learn_key layout");
+_Static_assert(sizeof(struct snoop_question) == 72, "snoop_question layout");
+_Static_assert(sizeof(struct snoop_path) == 24, "snoop_path layout");
 _Static_assert(sizeof(struct snoop_learn) == 72, "snoop_learn layout");
 _Static_assert(sizeof(struct snoop_print) == 32, "snoop_print layout");
 _Static_assert(sizeof(struct snoop_going) == 56, "snoop_going layout");

@@ -21,15 +21,26 @@
 #define SNOOP_PRINTED	128 /* bytes of a payload that its print is made of */
 #define SNOOP_SHORTEST	8   /* of payloads that count */
 
-/* The source address that routing has for a peer; false: not seen yet. */
+/*
+ * The source address that routing has for a peer: the only one, or the one that
+ * was seen. False: not known yet.
+ */
 static __always_inline int snoop_source(const struct stun_address *peer, __u64 *ret)
 {
 	__u64 *found = bpf_map_lookup_elem(&snoop_sources, peer->address);
+	__u32 family = peer->family == AF_INET6 ? TP_V6 : TP_V4;
+	const struct stun_address *only;
 
-	if (!found)
+	if (found) {
+		ret[0] = found[0];
+		ret[1] = found[1];
+		return 1;
+	}
+	only = bpf_map_lookup_elem(&snoop_only_address, &family);
+	if (!only || !only->family)
 		return 0;
-	ret[0] = found[0];
-	ret[1] = found[1];
+	ret[0] = only->address[0];
+	ret[1] = only->address[1];
 	return 1;
 }
 
@@ -46,10 +57,12 @@ static __always_inline int snoop_relay_for(const struct snoop_allocation *a,
 	return !(a->wildcard & 1 << family) || snoop_source(peer, ret->address);
 }
 
-/* A packet left by a relay socket that has no address of its own. */
-static __always_inline void snoop_see_source(const struct snoop_packet *p)
+static __always_inline void snoop_take_key(struct snoop_scratch *s, __be16 channel)
 {
-	bpf_map_update_elem(&snoop_sources, p->destination.address, p->source.address, BPF_ANY);
+	s->learn.tuple = s->key.tuple;
+	s->learn.channel = channel;
+	s->learn.zero = 0;
+	s->learn.zero2 = 0;
 }
 
 static __noinline int snoop_print(struct __sk_buff *skb, struct snoop_scratch *s, __u32 at,
@@ -123,10 +136,7 @@ static __noinline int snoop_data(struct __sk_buff *skb, struct snoop_scratch *s)
 	    bpf_ntohs(head[1]) > p->size - sizeof(head))
 		return 0;
 	snoop_client(s, &p->source, &p->destination);
-	s->learn.tuple = s->key.tuple;
-	s->learn.channel = head[0];
-	s->learn.zero = 0;
-	s->learn.zero2 = 0;
+	snoop_take_key(s, head[0]);
 	l = snoop_learned(s, &a);
 	if (!l)
 		return 0;
@@ -154,6 +164,7 @@ static __always_inline int snoop_believe(struct __sk_buff *skb, struct snoop_scr
 					 struct snoop_allocation *a,
 					 const struct stun_address *relay)
 {
+	const struct endpoint *from = &s->packet.source, *to = &s->packet.destination;
 	struct tp_socket_key key = {.local_port = relay->port, .tgid = a->tgid};
 	int family = relay->family == AF_INET6 ? TP_V6 : TP_V4;
 	struct tp_socket *owner;
@@ -166,7 +177,7 @@ static __always_inline int snoop_believe(struct __sk_buff *skb, struct snoop_scr
 		return 0;
 	if (snoop_bound(skb, relay) == SNOOP_WILDCARD) {
 		a->wildcard |= 1 << family;
-		snoop_see_source(&s->packet);
+		bpf_map_update_elem(&snoop_sources, to->address, from->address, BPF_ANY);
 	}
 	a->relay[family] = *relay;
 	return 1;
@@ -216,6 +227,51 @@ static __noinline int snoop_relayed(struct __sk_buff *skb, struct snoop_scratch 
 	s->learn = known->who;
 	s->key.tuple = s->learn.tuple;
 	return snoop_confirm(skb, s);
+}
+
+/* The channel in s->learn, if all is known now. True: s->commit is to be committed. */
+static __noinline int snoop_settle(struct snoop_scratch *s)
+{
+	struct snoop_allocation *a;
+	struct stun_address relay;
+	struct snoop_learn *l;
+
+	s->key.tuple = s->learn.tuple;
+	l = snoop_learned(s, &a);
+	if (!l || !snoop_relay_for(a, &l->peer, &relay))
+		return 0;
+	snoop_learn_commit(s, a, l, &relay);
+	bpf_map_delete_elem(&snoop_learning, &s->learn);
+	return 1;
+}
+
+static __always_inline void snoop_set_path(struct snoop_scratch *s, const __u64 *peer,
+					   __be16 peer_port, __be16 relay_port)
+{
+	s->path.peer[0] = peer[0];
+	s->path.peer[1] = peer[1];
+	s->path.peer_port = peer_port;
+	s->path.relay_port = relay_port;
+	s->path.zero = 0;
+}
+
+/*
+ * A datagram leaves by a relay socket that has no address of its own: now it is
+ * known for its peer. True: s->commit is to be committed.
+ */
+static __noinline int snoop_see_source(struct snoop_scratch *s)
+{
+	const struct endpoint *from = &s->packet.source, *to = &s->packet.destination;
+	struct snoop_learn_key *who;
+
+	bpf_map_update_elem(&snoop_sources, to->address, from->address, BPF_ANY);
+	snoop_set_path(s, to->address, to->port, from->port);
+	who = bpf_map_lookup_elem(&snoop_paths, &s->path);
+	if (!who)
+		return 0;
+	s->learn = *who;
+	bpf_map_delete_elem(&snoop_paths, &s->path);
+	return snoop_settle(s);
 }
 
 #endif

@@ -80,6 +80,14 @@ struct {
 	__type(value, struct stun_address);
 } snoop_addresses SEC(".maps");
 
+/* By tp_family: its address, if it has but one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TP_FAMILIES);
+	__type(key, __u32);
+	__type(value, struct stun_address);
+} snoop_only_address SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -94,6 +102,19 @@ struct {
 	__uint(key_size, 16);
 	__uint(value_size, 16);
 } snoop_sources SEC(".maps");
+
+/* Channels that wait for their relay's address; its port is known. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SNOOP_LEARNING);
+	__type(key, struct snoop_path);
+	__type(value, struct snoop_learn_key);
+} snoop_paths SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, SNOOP_QUESTIONS);
+} snoop_questions SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -148,6 +169,8 @@ struct snoop_scratch {
 	struct snoop_learn_key learn;
 	struct snoop_print print;
 	struct snoop_going going;
+	struct snoop_path path;
+	struct snoop_question question;
 	__u64 payload[16];
 };
 

@@ -122,12 +122,15 @@ static __always_inline int snoop_is_blind(const struct snoop_tuple *tuple)
 	return snoop_is_blind_at(tuple, tuple->client_port) || snoop_is_blind_at(tuple, 0);
 }
 
-static __noinline void snoop_request(struct __sk_buff *skb, struct snoop_scratch *s)
+/* True: it was kept, or is ambiguous. */
+static __noinline int snoop_request(struct __sk_buff *skb, struct snoop_scratch *s)
 {
 	const struct snoop_packet *p = &s->packet;
 
-	if (!snoop_message(skb, p->payload, p->size, &s->message))
-		return snoop_mark_blind(&p->source, p->source.port);
+	if (!snoop_message(skb, p->payload, p->size, &s->message)) {
+		snoop_mark_blind(&p->source, p->source.port);
+		return 0;
+	}
 	snoop_count(SNOOP_REQUESTS);
 	if (s->message.odd)
 		snoop_count(SNOOP_ODD);
@@ -140,6 +143,7 @@ static __noinline void snoop_request(struct __sk_buff *skb, struct snoop_scratch
 	snoop_text(skb, p->payload, &s->message.realm, s->pending.realm);
 	s->pending.seal = snoop_seal(&s->key, &s->pending);
 	snoop_keep(s);
+	return 1;
 }
 
 /*

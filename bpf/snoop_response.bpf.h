@@ -203,21 +203,22 @@ static __always_inline int snoop_is_whole(const struct snoop_allocation *a,
 	return snoop_is_host(peer);
 }
 
-/* The relay isn't known yet: data will tell. Nothing is to be committed now. */
-static __always_inline int snoop_learn_later(struct snoop_scratch *s,
-					     const struct snoop_allocation *a,
-					     const struct stun_address *peer, __u64 expires)
+/*
+ * The relay isn't known yet, or not its address: data will tell, or user space.
+ * True: it did just now.
+ */
+static __noinline int snoop_learn_later(struct snoop_scratch *s, const struct snoop_allocation *a,
+					__u64 expires)
 {
+	const struct stun_address *peer = &s->pending.request.peer[0];
+	const struct stun_address *relay = &a->relay[peer->family == AF_INET6 ? TP_V6 : TP_V4];
 	struct snoop_learn *known, learn = {
 					   .session = a->session,
 					   .expires_ns = expires,
 					   .peer = *peer,
 				   };
 
-	s->learn.tuple = s->key.tuple;
-	s->learn.channel = s->pending.request.channel;
-	s->learn.zero = 0;
-	s->learn.zero2 = 0;
+	snoop_take_key(s, s->pending.request.channel);
 	snoop_count(SNOOP_NO_RELAY);
 	known = bpf_map_lookup_elem(&snoop_learning, &s->learn);
 	if (known && known->session == a->session && known->peer.port == peer->port &&
@@ -225,7 +226,30 @@ static __always_inline int snoop_learn_later(struct snoop_scratch *s,
 		known->expires_ns = expires;
 	else
 		bpf_map_update_elem(&snoop_learning, &s->learn, &learn, BPF_ANY);
-	return 0;
+	if (!relay->family)
+		return 0;
+	snoop_set_path(s, peer->address, peer->port, relay->port);
+	bpf_map_update_elem(&snoop_paths, &s->path, &s->learn, BPF_ANY);
+	return snoop_settle(s);
+}
+
+/*
+ * A ChannelBind was asked for. If its relay's address depends on routing, then user
+ * space has until the response to find it out.
+ */
+static __noinline void snoop_ask(struct snoop_scratch *s)
+{
+	const struct stun_address *peer = &s->pending.request.peer[0];
+	int family = peer->family == AF_INET6 ? TP_V6 : TP_V4;
+	struct snoop_allocation *a = bpf_map_lookup_elem(&snoop_allocations, &s->key.tuple);
+	__u64 source[2];
+
+	if (!a || !(a->wildcard & 1 << family) || snoop_source(peer, source))
+		return;
+	snoop_take_key(s, s->pending.request.channel);
+	s->question.peer = *peer;
+	s->question.who = s->learn;
+	bpf_ringbuf_output(&snoop_questions, &s->question, sizeof(s->question), 0);
 }
 
 /* When a channel ends whose ChannelBind has just been confirmed; the permission is told. */
@@ -273,7 +297,7 @@ static __noinline int snoop_on_channel_bind(struct snoop_scratch *s,
 	if (!(server->events & SNOOP_COMMIT) || !a || !snoop_is_whole(a, peer))
 		return 0;
 	if (!snoop_relay_for(a, peer, &relay))
-		return snoop_learn_later(s, a, peer, expires);
+		return snoop_learn_later(s, a, expires);
 	snoop_fill_commit(s, a, r->channel, peer, &relay, expires);
 	return 1;
 }

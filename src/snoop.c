@@ -232,8 +232,21 @@ static void address_found(uint32_t ifindex, const struct address *address, void 
 	all->count++;
 }
 
+/* The one address of the family; none if there are more, or fewer. */
+static struct stun_address only_address(const struct addresses *all, uint16_t family)
+{
+	struct stun_address only = {};
+	int count = 0;
+
+	for (size_t i = 0; i < all->count && i < SNOOP_ADDRESSES; i++)
+		if (all->address[i].family == family && !count++)
+			only = all->address[i];
+	return count == 1 ? only : (struct stun_address){};
+}
+
 void snoop_addresses(struct snoop *snoop, struct netlink *netlink)
 {
+	struct stun_address only;
 	struct addresses all = {};
 	uint8_t source[16];
 	int map;
@@ -250,6 +263,11 @@ void snoop_addresses(struct snoop *snoop, struct netlink *netlink)
 	map = bpf_map__fd(snoop->skeleton->maps.snoop_addresses);
 	for (uint32_t i = 0; i < SNOOP_ADDRESSES; i++)
 		bpf_map_update_elem(map, &i, &all.address[i], BPF_ANY);
+	map = bpf_map__fd(snoop->skeleton->maps.snoop_only_address);
+	for (uint32_t i = 0; i < TP_FAMILIES; i++) {
+		only = only_address(&all, i == TP_V6 ? AF_INET6 : AF_INET);
+		bpf_map_update_elem(map, &i, &only, BPF_ANY);
+	}
 }
 
 int snoop_start(struct snoop *snoop, const struct server *server, struct netlink *netlink,
@@ -283,6 +301,56 @@ int snoop_start(struct snoop *snoop, const struct server *server, struct netlink
 		return err;
 	}
 	return snoop_listen(snoop, server, why, size);
+}
+
+/* By which of its addresses the machine sends to PEER; false: it can't. */
+static bool source_of(const struct stun_address *peer, uint8_t *ret)
+{
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = peer->port};
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = peer->port};
+	struct sockaddr *address = (struct sockaddr *)&v4;
+	socklen_t length = sizeof(v4);
+	int fd = socket(peer->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool found;
+
+	memcpy(&v4.sin_addr, peer->address, sizeof(v4.sin_addr));
+	memcpy(&v6.sin6_addr, peer->address, sizeof(v6.sin6_addr));
+	if (peer->family == AF_INET6) {
+		address = (struct sockaddr *)&v6;
+		length = sizeof(v6);
+	}
+	found = fd >= 0 && !connect(fd, address, length) && !getsockname(fd, address, &length);
+	if (fd >= 0)
+		close(fd);
+	memset(ret, 0, 16);
+	if (peer->family == AF_INET6)
+		memcpy(ret, &v6.sin6_addr, sizeof(v6.sin6_addr));
+	else
+		memcpy(ret, &v4.sin_addr, sizeof(v4.sin_addr));
+	return found;
+}
+
+static int on_question(void *context, void *data, size_t size)
+{
+	const struct snoop_question *question = data;
+	struct snoop_learn_key who;
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &who, .data_size_in = sizeof(who));
+	struct snoop *snoop = context;
+	uint8_t source[16];
+
+	if (size < sizeof(*question) || !source_of(&question->peer, source))
+		return 0;
+	who = question->who;
+	bpf_map_update_elem(bpf_map__fd(snoop->skeleton->maps.snoop_sources),
+			    question->peer.address, source, BPF_ANY);
+	bpf_prog_test_run_opts(bpf_program__fd(snoop->skeleton->progs.turnpike_snoop_settle), &run);
+	return 0;
+}
+
+int snoop_answer(struct snoop *snoop, struct ring_buffer *ring)
+{
+	return ring_buffer__add(ring, bpf_map__fd(snoop->skeleton->maps.snoop_questions),
+				on_question, snoop);
 }
 
 void snoop_sweep(struct snoop *snoop)

@@ -10,6 +10,7 @@
 
 struct engine;
 struct netlink;
+struct ring_buffer;
 struct server;
 
 enum { SNOOP_LINKS = 3 };
@@ -37,6 +38,9 @@ int snoop_start(struct snoop *snoop, const struct server *server, struct netlink
 
 /* The machine's addresses have changed, or may have. */
 void snoop_addresses(struct snoop *snoop, struct netlink *netlink);
+
+/* Lets RING answer what the programs want to know of the machine. Negative errno on failure. */
+int snoop_answer(struct snoop *snoop, struct ring_buffer *ring);
 
 /* To be called every second or so: frees the records of bindings that have ended. */
 void snoop_sweep(struct snoop *snoop);

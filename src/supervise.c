@@ -190,8 +190,15 @@ static int supervise_probes(struct supervisor *s, char *why)
 
 static int supervise_snoop(struct supervisor *s, char *why)
 {
+	int err;
+
 	if (!s->observers.snooped)
 		return 0;
+	err = snoop_answer(&s->snoop, s->notices);
+	if (err) {
+		say(why, "can't read the ring buffer: %s", strerror(-err));
+		return err;
+	}
 	return snoop_start(&s->snoop, &s->server, s->netlink, s->observers.snooped, why,
 			   SUPERVISE_WHY);
 }
