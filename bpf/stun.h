@@ -96,7 +96,7 @@ struct stun_source {
 
 static __always_inline int stun_load(const struct stun_source *s, __u32 at, void *to, __u32 length)
 {
-	return bpf_skb_load_bytes_relative(s->skb, s->at + at, to, length, BPF_HDR_START_NET);
+	return bpf_skb_load_bytes(s->skb, s->at + at, to, length);
 }
 #else
 struct stun_source {
