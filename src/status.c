@@ -236,14 +236,58 @@ static void add_observer(cJSON *array, const struct supervisor *s,
 	cJSON_AddItemToArray(array, object);
 }
 
+static void add_snooped(cJSON *array, const struct supervisor *s)
+{
+	cJSON *object;
+
+	for (int i = 0; i < OBSERVERS; i++) {
+		if (!s->observers.at[i].snooped)
+			continue;
+		object = cJSON_CreateObject();
+		cJSON_AddStringToObject(object, "event",
+					symbols_event_name(s->observers.at[i].kind));
+		cJSON_AddStringToObject(object, "source", "snoop");
+		cJSON_AddStringToObject(object, "function", "");
+		cJSON_AddNumberToObject(object, "offset", 0);
+		cJSON_AddStringToObject(object, "symbols", "");
+		cJSON_AddNumberToObject(object, "hits", s->snoop.counts[SNOOP_COMMITS + i]);
+		cJSON_AddNumberToObject(object, "failed_reads", 0);
+		cJSON_AddStringToObject(object, "why", s->observers.at[i].why);
+		cJSON_AddItemToArray(array, object);
+	}
+}
+
+/* What was snooped beside events, and what was not believed; nothing if nothing is snooped. */
+static void add_snoop(cJSON *server, const struct snoop *snoop)
+{
+	static const char *const names[SNOOP_COMMITS] = {
+		[SNOOP_REQUESTS] = "requests",
+		[SNOOP_RESPONSES] = "responses",
+		[SNOOP_UNMATCHED] = "unmatched",
+		[SNOOP_AMBIGUOUS] = "ambiguous",
+		[SNOOP_ODD] = "odd",
+		[SNOOP_UNREAD] = "unread",
+		[SNOOP_FULL] = "full",
+		[SNOOP_NO_RELAY] = "no_relay",
+		[SNOOP_LEFT] = "left",
+	};
+	cJSON *object = cJSON_AddObjectToObject(server, "snoop");
+
+	for (int i = 0; i < SNOOP_COMMITS; i++)
+		cJSON_AddNumberToObject(object, names[i], snoop->counts[i]);
+}
+
 static void add_observers(cJSON *server, const struct supervisor *s)
 {
 	cJSON *array = cJSON_AddArrayToObject(server, "observers");
 	unsigned int plan = 0;
 
-	for (unsigned int e = 0; e < s->symbols->events; e++) {
+	add_snooped(array, s);
+	for (unsigned int e = 0; s->symbols && e < s->symbols->events; e++) {
 		const struct symbols_event *event = &s->symbols->event[e];
 
+		if (!observers_probes(&s->observers, event->kind))
+			continue;
 		for (unsigned int p = 0; p < event->probes; p++)
 			add_observer(array, s, event, &event->probe[p], plan++);
 	}
@@ -362,6 +406,8 @@ static char *status_json(const struct supervisor *s)
 	add_interfaces(server, &s->interfaces);
 	add_bindings(server, &s->engine);
 	add_counters(server, &s->engine);
+	if (s->observers.snooped)
+		add_snoop(server, &s->snoop);
 	cJSON_AddNumberToObject(server, "memory_bytes", engine_memory(&s->engine));
 	text = cJSON_PrintUnformatted(server);
 	cJSON_Delete(server);
