@@ -29,7 +29,8 @@ static __always_inline int is_live(const struct tp_leg *leg, int direction)
 	__u32 server = leg->in.ports >> TP_LEG_SERVER_SHIFT & (TP_SERVERS - 1);
 
 	return epochs_of && (__u16)READ_ONCE(epochs_of->epoch[family]) == leg->epoch &&
-	       READ_ONCE(shared.config.live[server]);
+	       READ_ONCE(shared.config.live[server]) &&
+	       bpf_jiffies64() < READ_ONCE(shared.config.lease);
 }
 
 /* The lower halves of the clock; what is to come is less than half their range away. */

@@ -225,6 +225,7 @@ struct tp_config {
 	__u64 index_secret; /* see bpf/index.h; the next too */
 	__u32 index_shift;  /* 64 less the number of bits of a bucket's number */
 	__u32 zero;
+	__u64 lease;		/* jiffies: from then on everything passes */
 	__u32 live[TP_SERVERS]; /* process ids; 0 stops forwarding for that server */
 };
 

@@ -3,16 +3,20 @@
 #ifndef TURNPIKE_SRC_ENGINE_H
 #define TURNPIKE_SRC_ENGINE_H
 
+#include <stdbool.h>
+#include <sys/types.h>
 #include "bpf/table.h"
 #include "probes/probe.h"
 
-struct bpf_program;
+struct bpf_object;
 
 struct engine {
 	struct uprobe_bpf *uprobe;
 	struct fastpath_bpf *fastpath;
-	struct kernel_bpf *kernel;
 	__u32 max_bindings;
+	pid_t pid;     /* the server whose pins they are; 0: nothing is pinned */
+	bool adopted;  /* the table is an earlier run's */
+	__u64 tick_ns; /* a jiffy */
 	/* Maps in memory; valid from engine_load() to engine_free(). */
 	struct tp_config *config;
 	struct tp_binding *bindings;
@@ -26,11 +30,25 @@ struct engine {
 
 /* Loads all programs, sharing the maps; attaches nothing. Says nothing on failure. */
 int engine_load(struct engine *engine, __u32 max_bindings);
+
+/*
+ * The same, with the maps pinned for server PID. If an earlier run left them there, for
+ * the same process and in the same layout, they are taken over with all that is in
+ * them (`adopted`); what doesn't fit is removed. -errno: nothing of it stays pinned.
+ */
+int engine_load_pinned(struct engine *engine, __u32 max_bindings, pid_t pid);
+
+/* Is something pinned for PID, in this layout, and has nothing seen that process end? */
+bool engine_is_alive(pid_t pid);
+
+/* Before OBJECT is loaded: every map of it that the observers' object has too is the same. */
+int engine_share(const struct engine *engine, struct bpf_object *object);
+
+/* Lets what FD is outlive the process; nothing if the engine's maps don't. */
+int engine_pin(const struct engine *engine, const char *name, int fd);
+
 /* Takes everything down. Accepts a zeroed engine. */
 void engine_free(struct engine *engine);
-
-/* Attaches what watches the kernel: the exit of servers in config->live. */
-int engine_watch_exit(struct engine *engine);
 
 /* Sums the per-CPU counters into RET[TP_COUNTERS]. */
 int engine_counters(const struct engine *engine, __u64 *ret);

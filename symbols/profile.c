@@ -102,9 +102,39 @@ static const cyaml_schema_value_t event_value = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct profile_event, event_schema),
 };
 
+#define PROFILE_WIRE(name)                                                                         \
+	CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER, struct profile_wire, name, 1, 64)
+
+static const cyaml_schema_value_t file_value = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, TEXT),
+};
+
+static const cyaml_schema_field_t wire_schema[] = {
+	CYAML_FIELD_UINT("channel_lifetime", CYAML_FLAG_DEFAULT, struct profile_wire,
+			 channel_lifetime),
+	CYAML_FIELD_UINT("permission_lifetime", CYAML_FLAG_DEFAULT, struct profile_wire,
+			 permission_lifetime),
+	CYAML_FIELD_BOOL("bind_lifts_permission", CYAML_FLAG_DEFAULT, struct profile_wire,
+			 bind_lifts_permission),
+	CYAML_FIELD_UINT("low_port", CYAML_FLAG_DEFAULT, struct profile_wire, low_port),
+	CYAML_FIELD_UINT("high_port", CYAML_FLAG_DEFAULT, struct profile_wire, high_port),
+	PROFILE_WIRE(channel_option),
+	PROFILE_WIRE(permission_option),
+	PROFILE_WIRE(limit_option),
+	PROFILE_WIRE(low_port_option),
+	PROFILE_WIRE(high_port_option),
+	PROFILE_WIRE(settings_option),
+	PROFILE_WIRE(no_settings_option),
+	CYAML_FIELD_SEQUENCE("settings_files", CYAML_FLAG_POINTER, struct profile_wire,
+			     settings_files, &file_value, 0, 16),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t profile_fields[] = {
 	CYAML_FIELD_STRING_PTR("server", CYAML_FLAG_POINTER, struct profile, server, 1, 64),
 	CYAML_FIELD_STRING_PTR("binary", CYAML_FLAG_POINTER, struct profile, binary, 1, 64),
+	CYAML_FIELD_MAPPING_PTR("wire", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct profile,
+				wire, wire_schema),
 	CYAML_FIELD_SEQUENCE("events", CYAML_FLAG_POINTER, struct profile, events, &event_value, 1,
 			     NAMES_EVENTS),
 	CYAML_FIELD_END,

@@ -48,9 +48,22 @@ struct profile_event {
 	unsigned int sources_count;
 };
 
+/* What a server's packets don't say; see struct symbols_wire. */
+struct profile_wire {
+	unsigned int channel_lifetime, permission_lifetime;
+	bool bind_lifts_permission;
+	unsigned int low_port, high_port;
+	char *channel_option, *permission_option, *limit_option, *low_port_option,
+		*high_port_option;
+	char *settings_option, *no_settings_option;
+	char **settings_files;
+	unsigned int settings_files_count;
+};
+
 struct profile {
 	char *server;
 	char *binary; /* basename of the executable */
+	struct profile_wire *wire;
 	struct profile_event *events;
 	unsigned int events_count;
 };

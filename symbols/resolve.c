@@ -45,7 +45,7 @@ static int find_profile_in(const char *directory, const struct opener *opener, c
 	return err;
 }
 
-static int find_profile(const struct image *image, const struct symbols_options *options,
+int resolve_find_profile(const struct image *image, const struct symbols_options *options,
 			struct profile **ret, const struct why *why)
 {
 	const char *name = name_of(image);
@@ -355,7 +355,7 @@ int resolve_profile(struct image *image, const struct symbols_options *options,
 	struct profile *profile;
 	int err;
 
-	err = find_profile(image, options, &profile, why);
+	err = resolve_find_profile(image, options, &profile, why);
 	if (err)
 		return err;
 	err = debuginfo_open(image, &files, &info);

@@ -96,6 +96,31 @@ int symbols_write_map(const struct symbols *symbols, FILE *out);
 int symbols_rebase(struct symbols *symbols, const struct image *from, const struct image *to,
 		   char *why);
 
+#define SYMBOLS_OPTION 64
+#define SYMBOLS_FILES  16
+
+/*
+ * What a server's packets don't say, by its profile: lifetimes in seconds, the
+ * ports that it relays from, and how its options change these. An empty name:
+ * there is no such option.
+ */
+struct symbols_wire {
+	char server[SYMBOLS_OPTION];
+	unsigned int channel_lifetime, permission_lifetime;
+	bool bind_lifts_permission; /* a ChannelBind gives it the channel's lifetime */
+	unsigned int low_port, high_port;
+	char channel_option[SYMBOLS_OPTION], permission_option[SYMBOLS_OPTION];
+	char limit_option[SYMBOLS_OPTION]; /* limits a session's bandwidth */
+	char low_port_option[SYMBOLS_OPTION], high_port_option[SYMBOLS_OPTION];
+	char settings_option[SYMBOLS_OPTION], no_settings_option[SYMBOLS_OPTION];
+	char settings_file[SYMBOLS_FILES][256];
+	unsigned int settings_files;
+};
+
+/* -ENOENT: no profile names IMAGE, or its profile doesn't say. */
+int symbols_wire(const struct image *image, const struct symbols_options *options,
+		 struct symbols_wire *ret);
+
 const char *symbols_event_name(enum tp_event_kind kind); /* "commit" */
 const char *symbols_field_name(enum tp_field_id field);	 /* "client" */
 const char *symbols_read_name(enum tp_read read);	 /* "u16" */
