@@ -87,6 +87,19 @@ fuzz: $(SKEL) ## the fast path's decisions, on the host, for FUZZ_SECONDS (600);
 		-fno-sanitize-recover=all -o $(B)/fuzz/packet_fuzz tests/fuzz/packet_fuzz.c
 	@cd $(B)/fuzz && ./packet_fuzz -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=1600 -print_final_stats=1 corpus
 
+FUZZ_SECONDS ?= 600
+fuzz-symbols: $(LIB) ## YAML, expressions, and damaged ELF and DWARF through the child, FUZZ_SECONDS each (root)
+	@mkdir -p $(B)/fuzz/yaml $(B)/fuzz/expression
+	@cp symbols/profiles/*.yaml symbols/builds/*.yaml $(B)/fuzz/yaml/
+	@sed -n 's/.*expression: "\([^"]*\)".*/\1/p' symbols/builds/*.yaml | sort -u | split -l 1 - $(B)/fuzz/expression/seed.
+	@for name in yaml expression; do $(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $(B)/fuzz/$${name}_fuzz tests/fuzz/$${name}_fuzz.c symbols/*.c $(LDLIBS) || exit; done
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -o $(B)/fuzz/elf_fuzz tests/fuzz/elf_fuzz.c $(filter $(B)/symbols/%,$(LIB)) $(LDLIBS)
+	cd $(B)/fuzz && ./yaml_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=60000 -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 yaml
+	cd $(B)/fuzz && EXPRESSION_PROGRAM=$(CURDIR)/build/coturn/O2/turnserver ./expression_fuzz \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=600 -timeout=20 -print_final_stats=1 expression
+	$(B)/fuzz/elf_fuzz $(FUZZ_SECONDS) symbols/profiles build/coturn/*/turnserver
+
 lint: $(SKEL) ## clang-format and clang-tidy
 	@clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
 	@clang-tidy -quiet $(SRC) -- $(CPPFLAGS) -isystem $(B) -std=gnu11
@@ -105,4 +118,4 @@ clean: ## remove build/
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check check-differential check-kernels demo bench fuzz lint matrix maps clean
+.PHONY: all help tests check check-differential check-kernels demo bench fuzz fuzz-symbols lint matrix maps clean

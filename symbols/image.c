@@ -184,7 +184,7 @@ int image_parse(struct image *image, const struct opener *opener)
 {
 	int err = open_elf(image);
 
-	image->opener = opener;
+	image_set_opener(image, opener);
 	if (!err)
 		err = read_segments(image);
 	if (!err)
@@ -237,6 +237,11 @@ const char *image_real_path(const struct image *image)
 const struct opener *image_opener(const struct image *image)
 {
 	return image->opener;
+}
+
+void image_set_opener(struct image *image, const struct opener *opener)
+{
+	image->opener = opener;
 }
 
 void image_set_build_id(struct image *image, const char *id)

@@ -27,6 +27,7 @@ const char *image_path(const struct image *image);
 /* Where PATH led when it was opened, without links; what /proc/PID/exe was, if it is deleted. */
 const char *image_real_path(const struct image *image);
 const struct opener *image_opener(const struct image *image);
+void image_set_opener(struct image *image, const struct opener *opener);
 int image_fd(const struct image *image);
 /* Lower-case hex of the GNU build-id note, "" if there is none. */
 const char *image_build_id(const struct image *image);

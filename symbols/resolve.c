@@ -46,7 +46,7 @@ static int find_profile_in(const char *directory, const struct opener *opener, c
 }
 
 int resolve_find_profile(const struct image *image, const struct symbols_options *options,
-			struct profile **ret, const struct why *why)
+			 struct profile **ret, const struct why *why)
 {
 	const char *name = name_of(image);
 	int err = -ENOENT;
