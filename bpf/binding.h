@@ -113,25 +113,17 @@ static __always_inline struct tp_flow binding_flow(const struct tp_binding *b, i
 			     channel);
 }
 
-static __always_inline struct tp_hop_key binding_hop_key(const struct tp_binding *b, int direction)
+static __always_inline struct tp_route_key binding_route_key(const struct tp_binding *b,
+							     int direction)
 {
 	struct binding_ends ends = binding_ends(direction);
-	struct tp_hop_key key = {
+	struct tp_route_key key = {
 		.source = {b->address[ends.source][0], b->address[ends.source][1]},
 		.destination = {b->address[ends.destination][0], b->address[ends.destination][1]},
 		.family = binding_is_v6(b, ends.source) ? AF_INET6 : AF_INET,
 	};
 
 	return key;
-}
-
-/* Index of tp_next_hop for a pair of addresses. */
-static __always_inline __u32 binding_next_hop(const struct tp_hop_key *key)
-{
-	__u64 mixed = (key->source[0] * INDEX_GOLDEN ^ key->source[1]) * INDEX_GOLDEN;
-
-	mixed = (mixed ^ mixed >> 32 ^ key->destination[0]) * INDEX_GOLDEN ^ key->destination[1];
-	return mixed * INDEX_GOLDEN >> 52; /* TP_NEXT_HOPS is 1 << 12 */
 }
 
 /* One's complement sum of two ends' addresses, as memory has them. */
@@ -141,39 +133,92 @@ static __always_inline __u16 binding_sum(const struct tp_binding *b, int one, in
 }
 
 /*
- * Fills in one direction's translation but for `sequence`. Upstream four bytes
- * go, downstream they come: in the UDP checksum that is the channel number, and
- * the length twice (RFC 768: in the pseudo header too).
+ * What a packet's checksums change by, from the sums of its addresses as it
+ * comes and as it leaves. Upstream four bytes go, downstream they come: in the
+ * UDP checksum that is the channel number, and the length twice (RFC 768: in the
+ * pseudo header too). Not folded: up to 13 words each.
  */
-static __always_inline void binding_translate(const struct tp_binding *b, int direction,
-					      __u64 expires, struct tp_translation *t)
-{
-	int up = direction == TP_UP;
-	struct binding_ends e = binding_ends(direction);
-	int in_v6 = binding_is_v6(b, e.in_source), out_v6 = binding_is_v6(b, e.source);
-	__u16 in = binding_sum(b, e.in_source, e.in_destination);
-	__u16 out = binding_sum(b, e.source, e.destination), four = bpf_htons(4);
-	__u32 sum = csum_not(in) + out + csum_not(b->port[e.in_source]) +
-		    csum_not(b->port[e.in_destination]) + b->port[e.source] +
-		    b->port[e.destination];
+struct binding_sums {
+	__u32 pseudo, udp, ip; /* as in tp_terms */
+};
 
-	sum += up ? csum_not(b->channel) + 2 * csum_not(four) : b->channel + 2U * four;
-	t->in = binding_flow(b, direction);
-	t->generation = b->generation;
-	t->epoch = b->epoch;
-	t->allocation = b->allocation;
-	t->server = b->server;
-	t->families = (in_v6 ? TP_IN_V6 : 0) | (out_v6 ? TP_OUT_V6 : 0) |
-		      (binding_is_v6(b, TP_RELAY) ? TP_RELAY_V6 : 0);
-	t->channel = b->channel;
-	t->owner = 0;
-	t->expires = expires;
-	t->addresses = out_v6 ? 0 : binding_addresses(b, e.source, e.destination);
-	t->ports = binding_ports(b->port[e.source], b->port[e.destination]);
-	t->pseudo = csum_fold(in + bpf_htons(17));
-	t->udp_delta = csum_fold(sum);
-	/* 0x4000: DF */
-	t->ip_delta = in_v6 ? out : csum_fold(csum_not(in) + out + bpf_htons(0x4000));
+static __always_inline struct binding_sums binding_sums(int direction, __u32 in, __u32 in_ports,
+							__u32 out, __u32 out_ports, __be16 channel)
+{
+	__u16 four = bpf_htons(4);
+	struct binding_sums sums = {.pseudo = in + bpf_htons(17)};
+
+	in = csum_not(csum_fold(in));
+	sums.ip = in + out + bpf_htons(0x4000); /* DF */
+	sums.udp = in + out + csum_not(in_ports) + csum_not(in_ports >> 16) + csum_u32(out_ports);
+	sums.udp +=
+		direction == TP_UP ? csum_not(channel) + 2 * csum_not(four) : channel + 2U * four;
+	return sums;
+}
+
+/* Fills in what IPv6 needs kept. */
+static __always_inline void binding_terms(const struct tp_binding *b, int direction,
+					  struct tp_terms *ret)
+{
+	struct binding_ends e = binding_ends(direction);
+	__u16 in = binding_sum(b, e.in_source, e.in_destination);
+	__u16 out = binding_sum(b, e.source, e.destination);
+	struct binding_sums sums = binding_sums(
+		direction, in, binding_ports(b->port[e.in_source], b->port[e.in_destination]), out,
+		binding_ports(b->port[e.source], b->port[e.destination]), b->channel);
+
+	ret->pseudo = csum_fold(sums.pseudo);
+	ret->udp = csum_fold(sums.udp);
+	ret->ip = binding_is_v6(b, e.in_source) ? out : csum_fold(sums.ip);
+}
+
+/* Fills in one direction's leg but for `sequence`. EXPIRES: jiffies. */
+static __always_inline void binding_leg(const struct tp_binding *b, int direction, __u32 expires,
+					struct tp_leg *leg)
+{
+	struct binding_ends e = binding_ends(direction);
+	int out_v6 = binding_is_v6(b, e.source);
+	struct tp_flow in = binding_flow(b, direction);
+
+	leg->in.addresses = in.addresses;
+	leg->addresses = out_v6 ? 0 : binding_addresses(b, e.source, e.destination);
+	leg->ports = binding_ports(b->port[e.source], b->port[e.destination]);
+	leg->expires = expires;
+	leg->allocation = b->allocation;
+	leg->claim = (__u16)b->epoch; /* no owner */
+	leg->in.ports = in.ports | (__u64)b->channel << 32 | (out_v6 ? TP_LEG_OUT_V6 : 0) |
+			(__u64)b->server << TP_LEG_SERVER_SHIFT;
+}
+
+static __always_inline int leg_out_v6(const struct tp_leg *leg)
+{
+	return !!(leg->in.ports & TP_LEG_OUT_V6);
+}
+
+/* Of the addresses at the relay, which the server may give up by family. */
+static __always_inline int leg_relay_v6(const struct tp_leg *leg, int direction)
+{
+	return !!(leg->in.ports & (direction == TP_UP ? TP_LEG_OUT_V6 : TP_FLOW_V6));
+}
+
+static __always_inline __be16 leg_channel(const struct tp_leg *leg)
+{
+	return leg->in.ports >> 32;
+}
+
+static __always_inline int leg_is_for(const struct tp_leg *leg, int direction,
+				      const struct tp_flow *flow)
+{
+	__u64 mask = direction == TP_UP ? TP_FLOW_UP : TP_FLOW_DOWN;
+
+	return leg->in.addresses == flow->addresses && (leg->in.ports & mask) == flow->ports;
+}
+
+/* Index of a leg in `legs`: a direction's lie together, so that no cache holds those of the other
+ * in vain. */
+static __always_inline __u32 leg_index(__u32 slot, int direction, __u32 max_bindings)
+{
+	return direction == TP_UP ? slot : slot + max_bindings;
 }
 
 #endif

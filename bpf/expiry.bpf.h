@@ -10,24 +10,27 @@ __noinline int expiry_set(__u64 session, __u32 tgid, __u32 channel, const struct
 			  __u64 expires_ns)
 {
 	struct tp_session_key key = {.session = session, .tgid = tgid, .channel = channel};
-	__u64 *found = bpf_map_lookup_elem(&sessions, &key), expires;
+	__u64 *found = bpf_map_lookup_elem(&sessions, &key);
+	struct tp_leg *up, *down;
 	struct tp_binding *b;
-	__u32 slot;
+	__u32 slot, expires;
 	int same;
 
 	if (!found || !peer)
 		return 0;
 	slot = handle_slot(*found);
-	b = bpf_map_lookup_elem(&bindings, &slot);
-	if (!b || !commit_lock(&b->sequence))
+	b = binding_at(slot);
+	up = leg_of(slot, TP_UP);
+	down = leg_of(slot, TP_DOWN);
+	if (!b || !up || !down || !commit_lock(&b->sequence))
 		return 0;
 	same = b->generation == handle_generation(*found) && b->port[TP_PEER] == peer->port &&
 	       same_address(b->address[TP_PEER], peer->address);
 	if (same) {
 		b->expires_ns = expires_ns;
 		expires = commit_jiffies(expires_ns);
-		WRITE_ONCE(b->leg[TP_UP].translation.expires, expires);
-		WRITE_ONCE(b->leg[TP_DOWN].translation.expires, expires);
+		WRITE_ONCE(up->expires, expires);
+		WRITE_ONCE(down->expires, expires);
 	}
 	seq_unlock(&b->sequence);
 	return same;
@@ -49,7 +52,7 @@ __noinline int expiry_families_gone(__u64 session, __u32 tgid, __u32 families)
 /* Frees the record in SLOT, if it is in use although its binding has ended. */
 __noinline int expiry_sweep(__u32 slot, __u64 now)
 {
-	struct tp_binding *b = bpf_map_lookup_elem(&bindings, &slot);
+	struct tp_binding *b = binding_at(slot);
 	__u32 generation, allocation;
 	struct tp_epochs *e;
 

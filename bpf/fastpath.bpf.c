@@ -15,25 +15,27 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* The new headers; FRAME's head has moved by rewrite_strip(), the old headers have not. */
 static __always_inline void put_together(void *frame, struct shape shape, const struct relay *r,
+					 const struct tp_binding *b, __u32 ip_delta,
 					 struct rewrite_headers *h)
 {
-	const struct tp_translation *t = &r->way.leg->translation;
+	const struct tp_leg *leg = r->way.leg;
 
-	rewrite_common(shape, r->way.leg, &r->rewrite, h);
+	rewrite_common(shape, leg, r->hop, &r->rewrite, h);
 	if (shape.out_v6)
-		rewrite_to_6(shape, r->way.binding, &r->rewrite, h);
+		rewrite_to_6(shape, b, &r->rewrite, h);
 	else if (shape.in_v6)
-		rewrite_to_4(shape, t, t->ip_delta, &r->rewrite, bpf_get_prandom_u32(), h);
+		rewrite_to_4(shape, leg, ip_delta, &r->rewrite, bpf_get_prandom_u32(), h);
 	else
-		rewrite_4_to_4(frame + sizeof(struct ethhdr) - rewrite_strip(shape), shape, t,
-			       &r->rewrite, h);
+		rewrite_4_to_4(frame + sizeof(struct ethhdr) - rewrite_strip(shape), shape, leg,
+			       ip_delta, &r->rewrite, h);
 }
 
 /*
  * Moves the frame's head, which may fail, then writes, then cuts its tail, which
  * can't: what goes is there.
  */
-static __always_inline int transmit(struct xdp_md *ctx, struct relay *r, struct shape shape)
+static __always_inline int transmit(struct xdp_md *ctx, struct relay *r, struct shape shape,
+				    const struct tp_binding *b, __u32 ip_delta)
 {
 	struct rewrite_headers headers;
 	void *frame, *end;
@@ -47,13 +49,13 @@ static __always_inline int transmit(struct xdp_md *ctx, struct relay *r, struct 
 			     (shape.direction == TP_DOWN ? PACKET_CHANNEL : 0) >
 		     end))
 		goto restore;
-	put_together(frame, shape, r, &headers);
+	put_together(frame, shape, r, b, ip_delta, &headers);
 	if (unlikely(!confirm(r)))
 		goto restore;
 	rewrite_write(frame, shape, &headers);
 	if (r->rewrite.trim && bpf_xdp_adjust_tail(ctx, -(int)r->rewrite.trim))
 		return XDP_DROP;
-	count_packet(r->way.leg, r->rewrite.payload);
+	count_packet(&r->way, shape.direction, r->rewrite.payload);
 	count(shape.direction == TP_UP ? TP_FORWARDED_UP : TP_FORWARDED_DOWN);
 	return leave(ctx, r);
 restore:
@@ -64,18 +66,20 @@ restore:
 /* No verdict: the packet goes to an address of this machine, maybe another client's relay. */
 #define TO_HAIRPIN (-1)
 
-/* The flow's record is found; R->way leads there. */
+/* The flow's leg is found; R->way leads there. B: its binding, for shapes with IPv6. */
 static __always_inline int relay(struct xdp_md *ctx, const struct packet *p, void *end,
-				 struct relay *r, struct shape shape)
+				 struct relay *r, struct shape shape, const struct tp_binding *b)
 {
-	const struct tp_translation *t = &r->way.leg->translation;
+	const struct tp_leg *leg = r->way.leg;
+	struct binding_sums sums;
 	int reason;
 
-	if (unlikely(!is_live(t)))
+	if (unlikely(!is_live(leg, shape.direction)))
 		return pass(TP_PASSED_NO_BINDING);
-	if (unlikely(bpf_jiffies64() >= t->expires))
+	if (unlikely(is_expired(leg)))
 		return pass(TP_PASSED_EXPIRED);
-	reason = rewrite_prepare(p, end, shape, t, &r->rewrite);
+	sums = rewrite_sums(shape, leg, b);
+	reason = rewrite_prepare(p, end, shape, &sums, &r->rewrite);
 	if (unlikely(reason))
 		return pass(reason);
 	reason = get_hop(ctx, r, shape.direction, READ_ONCE(shared.config.hop_generation));
@@ -83,30 +87,32 @@ static __always_inline int relay(struct xdp_md *ctx, const struct packet *p, voi
 		return pass(reason);
 	if (unlikely(r->device & TP_HOP_LOCAL))
 		return shape.direction == TP_UP ? TO_HAIRPIN : pass(TP_PASSED_NO_ROUTE);
-	return transmit(ctx, r, shape);
+	return transmit(ctx, r, shape, b, sums.ip);
 }
 
 /* All but IPv4 to IPv4, apart from what nearly all packets take. */
 static __noinline int relay_v6(struct xdp_md *ctx, struct relay *r, int in_v6, int direction)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	int out_v6 = r->way.leg->translation.families & TP_OUT_V6;
+	const struct tp_binding *b = binding_at(r->way.slot);
+	int out_v6 = leg_out_v6(r->way.leg);
 	struct packet p;
 
-	if ((in_v6 ? packet_parse6(data, end, &p) : packet_parse(data, end, &p)) != PACKET_DATAGRAM)
+	if (!b ||
+	    (in_v6 ? packet_parse6(data, end, &p) : packet_parse(data, end, &p)) != PACKET_DATAGRAM)
 		return XDP_PASS;
 	packet_lengths(&p, end, in_v6);
 	if (!in_v6 && direction == TP_UP)
-		return relay(ctx, &p, end, r, (struct shape){TP_UP, 0, 1});
+		return relay(ctx, &p, end, r, (struct shape){TP_UP, 0, 1}, b);
 	if (!in_v6)
-		return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 0, 1});
+		return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 0, 1}, b);
 	if (direction == TP_UP && out_v6)
-		return relay(ctx, &p, end, r, (struct shape){TP_UP, 1, 1});
+		return relay(ctx, &p, end, r, (struct shape){TP_UP, 1, 1}, b);
 	if (direction == TP_UP)
-		return relay(ctx, &p, end, r, (struct shape){TP_UP, 1, 0});
+		return relay(ctx, &p, end, r, (struct shape){TP_UP, 1, 0}, b);
 	if (out_v6)
-		return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 1, 1});
-	return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 1, 0});
+		return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 1, 1}, b);
+	return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 1, 0}, b);
 }
 
 /* CHANNEL: the packet's, upstream; 0 downstream. */
@@ -120,10 +126,10 @@ static __always_inline int find_and_relay(struct xdp_md *ctx, const struct packe
 
 	if (unlikely(!flow_find(&flow, direction, &r.way)))
 		return pass(TP_PASSED_NO_BINDING);
-	if (unlikely(r.way.leg->translation.families & TP_OUT_V6))
+	if (unlikely(leg_out_v6(r.way.leg)))
 		verdict = relay_v6(ctx, &r, 0, direction);
 	else
-		verdict = relay(ctx, p, end, &r, (struct shape){direction, 0, 0});
+		verdict = relay(ctx, p, end, &r, (struct shape){direction, 0, 0}, NULL);
 	return channel && verdict == TO_HAIRPIN ? hairpin(ctx, &r, 0) : verdict;
 }
 
@@ -136,8 +142,7 @@ static __always_inline int find_and_relay6(struct xdp_md *ctx, const struct pack
 	int direction = channel ? TP_UP : TP_DOWN, verdict;
 	struct relay r;
 
-	if (!flow_find(&flow, direction, &r.way) ||
-	    !binding_is_from(r.way.binding, direction, source, destination))
+	if (!flow_find6(&flow, direction, source, destination, &r.way))
 		return pass(TP_PASSED_NO_BINDING);
 	verdict = relay_v6(ctx, &r, 1, direction);
 	return channel && verdict == TO_HAIRPIN ? hairpin(ctx, &r, 1) : verdict;

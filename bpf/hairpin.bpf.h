@@ -14,18 +14,27 @@
  * address. */
 static __always_inline int hairpin_find(const struct relay *in, struct relay *out)
 {
-	const struct tp_translation *t = &in->way.leg->translation;
-	const struct tp_binding *b = in->way.binding;
+	const struct tp_leg *leg = in->way.leg;
+	const struct tp_binding *b;
 	struct tp_flow flow;
 
-	if (!(t->families & TP_OUT_V6)) {
-		flow = binding_flow4(t->addresses, t->ports, 0);
+	if (!leg_out_v6(leg)) {
+		flow = binding_flow4(leg->addresses, leg->ports, 0);
 		return flow_find(&flow, TP_DOWN, &out->way);
 	}
-	flow = binding_flow6(b->address[TP_RELAY], b->address[TP_PEER], t->ports, 0);
-	return flow_find(&flow, TP_DOWN, &out->way) &&
-	       binding_is_from(out->way.binding, TP_DOWN, b->address[TP_RELAY],
-			       b->address[TP_PEER]);
+	b = binding_at(in->way.slot);
+	if (!b)
+		return 0;
+	flow = binding_flow6(b->address[TP_RELAY], b->address[TP_PEER], leg->ports, 0);
+	return flow_find6(&flow, TP_DOWN, b->address[TP_RELAY], b->address[TP_PEER], &out->way);
+}
+
+/* The sums of one leg, whose packets are of these families. */
+static __always_inline struct binding_sums hairpin_sums(const struct relay *r, int direction,
+							int in_v6, int out_v6,
+							const struct tp_binding *b)
+{
+	return rewrite_sums((struct shape){direction, in_v6, out_v6}, r->way.leg, b);
 }
 
 /*
@@ -33,28 +42,37 @@ static __always_inline int hairpin_find(const struct relay *in, struct relay *ou
  * for the channel header's length, the other puts in.
  */
 static __always_inline int hairpin_prepare(const struct packet *p, void *end, struct shape shape,
-					   const struct relay *in, struct relay *out)
+					   const struct relay *in, struct relay *out,
+					   const struct tp_binding *second)
 {
-	const struct tp_translation *t = &out->way.leg->translation;
+	const struct tp_binding *first = binding_at(in->way.slot);
+	int middle_v6 = leg_out_v6(in->way.leg);
 	struct shape up = {TP_UP, shape.in_v6, shape.out_v6};
 	struct rewrite *r = &out->rewrite;
-	int reason = rewrite_prepare(p, end, up, &in->way.leg->translation, r);
+	struct binding_sums sums;
+	int reason;
 
+	if (!first)
+		return TP_PASSED_NO_BINDING;
+	sums = hairpin_sums(in, TP_UP, shape.in_v6, middle_v6, first);
+	reason = rewrite_prepare(p, end, up, &sums, r);
 	if (reason)
 		return reason;
 	/* The header is made anew, so one that is wrong must not come out right. */
 	if (!shape.in_v6 && !packet_ip_check_right(p))
 		return TP_PASSED_CHECKSUM;
-	r->udp_check = csum_udp(csum_not(r->udp_check) + t->udp_delta + bpf_htons(r->payload));
+	sums = hairpin_sums(out, TP_DOWN, middle_v6, shape.out_v6, second);
+	r->udp_check = csum_udp(csum_not(r->udp_check) + sums.udp + bpf_htons(r->payload));
 	r->total += PACKET_CHANNEL;
 	return 0;
 }
 
 static __always_inline int hairpin_transmit(struct xdp_md *ctx, const struct relay *in,
-					    struct relay *out, struct shape shape)
+					    struct relay *out, struct shape shape,
+					    const struct tp_binding *second)
 {
 	int strip = (int)packet_ip_header(shape.in_v6) - (int)packet_ip_header(shape.out_v6);
-	const struct tp_translation *t = &out->way.leg->translation;
+	const struct tp_leg *leg = out->way.leg;
 	struct rewrite_headers headers;
 	void *frame, *end;
 
@@ -64,19 +82,20 @@ static __always_inline int hairpin_transmit(struct xdp_md *ctx, const struct rel
 	end = (void *)(long)ctx->data_end;
 	if (frame + packet_headers(shape.out_v6) + PACKET_CHANNEL > end)
 		goto restore;
-	rewrite_common(shape, out->way.leg, &out->rewrite, &headers);
+	rewrite_common(shape, leg, out->hop, &out->rewrite, &headers);
 	if (shape.out_v6)
-		rewrite_to_6(shape, out->way.binding, &out->rewrite, &headers);
+		rewrite_to_6(shape, second, &out->rewrite, &headers);
 	else
-		rewrite_to_4(shape, t, csum_u32(t->addresses) + csum_u32(t->addresses >> 32),
+		rewrite_to_4(shape, leg, csum_u32(leg->addresses) + csum_u32(leg->addresses >> 32),
 			     &out->rewrite, 0, &headers);
-	if (!confirm(in) || !confirm(out))
+	/* The first leg has no hop but `local`, which is as good as its leg is. */
+	if (seq_retry(&in->way.leg->sequence, in->way.sequence) || !confirm(out))
 		goto restore;
 	rewrite_write(frame, shape, &headers);
 	if (out->rewrite.trim && bpf_xdp_adjust_tail(ctx, -(int)out->rewrite.trim))
 		return XDP_DROP;
-	count_packet(in->way.leg, out->rewrite.payload);
-	count_packet(out->way.leg, out->rewrite.payload);
+	count_packet(&in->way, TP_UP, out->rewrite.payload);
+	count_packet(&out->way, TP_DOWN, out->rewrite.payload);
 	count(TP_FORWARDED_HAIRPIN);
 	return leave(ctx, out);
 restore:
@@ -87,14 +106,15 @@ static __always_inline int hairpin_as(struct xdp_md *ctx, const struct relay *in
 				      struct shape shape)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const struct tp_binding *second = binding_at(out->way.slot);
 	struct packet p;
 	int reason;
 
-	if ((shape.in_v6 ? packet_parse6(data, end, &p) : packet_parse(data, end, &p)) !=
-	    PACKET_DATAGRAM)
+	if (!second || (shape.in_v6 ? packet_parse6(data, end, &p) : packet_parse(data, end, &p)) !=
+			       PACKET_DATAGRAM)
 		return XDP_PASS;
 	packet_lengths(&p, end, shape.in_v6);
-	reason = hairpin_prepare(&p, end, shape, in, out);
+	reason = hairpin_prepare(&p, end, shape, in, out, second);
 	if (reason)
 		return pass(reason);
 	reason = get_hop(ctx, out, TP_DOWN, READ_ONCE(shared.config.hop_generation));
@@ -102,28 +122,27 @@ static __always_inline int hairpin_as(struct xdp_md *ctx, const struct relay *in
 		return pass(reason);
 	if (out->device & TP_HOP_LOCAL)
 		return pass(TP_PASSED_NO_ROUTE);
-	return hairpin_transmit(ctx, in, out, shape);
+	return hairpin_transmit(ctx, in, out, shape, second);
 }
 
 /* IN: the first binding, with all of its checks done. */
 static __noinline int hairpin(struct xdp_md *ctx, const struct relay *in, int in_v6)
 {
-	const struct tp_translation *t;
-	struct relay out;
+	struct relay out = {}; /* or some compilers spill what was never set */
+	const struct tp_leg *leg;
 
 	if (!hairpin_find(in, &out))
 		return pass(TP_PASSED_NO_BINDING);
-	t = &out.way.leg->translation;
-	if (!is_live(t))
+	leg = out.way.leg;
+	if (!is_live(leg, TP_DOWN))
 		return pass(TP_PASSED_NO_BINDING);
-	if (bpf_jiffies64() >= t->expires)
+	if (is_expired(leg))
 		return pass(TP_PASSED_EXPIRED);
 	if (in_v6)
-		return t->families & TP_OUT_V6
-			       ? hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 1, 1})
-			       : hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 1, 0});
-	return t->families & TP_OUT_V6 ? hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 0, 1})
-				       : hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 0, 0});
+		return leg_out_v6(leg) ? hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 1, 1})
+				       : hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 1, 0});
+	return leg_out_v6(leg) ? hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 0, 1})
+			       : hairpin_as(ctx, in, &out, (struct shape){TP_DOWN, 0, 0});
 }
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The flow index: from a packet's flow to its binding's slot. Buckets of one
+ * The flow index: from a packet's flow to its binding's slot. Buckets of half a
  * cache line; a flow may be in either of two, so that a full one is no end.
  *
  * An entry is one word, the flow's tag and its binding's slot, and changes by
  * compare-and-swap: readers and writers on all CPUs need no lock. It proves
- * nothing; the record that it leads to has the flow's key. Compiles for BPF
- * and for the host.
+ * nothing; the leg that it leads to has the flow's key. Compiles for BPF and
+ * for the host.
  */
 #ifndef TURNPIKE_BPF_INDEX_H
 #define TURNPIKE_BPF_INDEX_H
@@ -27,39 +27,41 @@ static __always_inline __u64 index_hash(const struct tp_flow *flow, __u64 secret
 	return ((hash ^ hash >> 32) + flow->ports) * secret;
 }
 
-/* What tells flows in one bucket apart. */
+/* What tells flows in one bucket apart: bits that its number has not; never 0. */
 static __always_inline __u32 index_tag(__u64 hash)
 {
-	return hash ^ hash >> 32;
+	__u32 tag = hash >> 32 & ((1U << (32 - TP_SLOT_BITS)) - 1);
+
+	return tag ? tag : 1;
 }
 
 /* Number of the first (CHOICE 0) or second bucket of 2^(64 - SHIFT). */
 static __always_inline __u32 index_bucket(__u64 hash, int choice, __u32 shift)
 {
-	return (choice ? index_tag(hash) * INDEX_GOLDEN : hash) >> shift;
+	return (choice ? (hash ^ hash >> 32) * INDEX_GOLDEN : hash) >> shift;
 }
 
-static __always_inline __u64 index_entry(__u64 hash, __u32 slot)
+static __always_inline __u32 index_entry(__u64 hash, __u32 slot)
 {
-	return (__u64)index_tag(hash) << 32 | (slot + 1);
+	return index_tag(hash) << TP_SLOT_BITS | slot;
 }
 
-/* Slot of the entry with the hash's tag; -1: there is none. */
+/* Slot of the first entry with the hash's tag; -1: there is none. */
 static __always_inline long index_find(const struct tp_bucket *bucket, __u64 hash)
 {
-	__u64 tag = (__u64)index_tag(hash) << 32;
+	__u32 tag = index_tag(hash) << TP_SLOT_BITS;
 
 	for (int i = 0; i < TP_BUCKET; i++) {
-		__u64 slot = (READ_ONCE(bucket->entry[i]) ^ tag) - 1;
+		__u32 slot = READ_ONCE(bucket->entry[i]) ^ tag;
 
-		if (slot < 0xffffffffULL) /* else the tag is another, or the entry free */
+		if (slot < 1U << TP_SLOT_BITS) /* else the tag is another, or the entry free */
 			return slot;
 	}
 	return -1;
 }
 
 /* Replaces an entry FROM (0: a free one) by TO (0: frees it); false if there is none. */
-static __always_inline int index_replace(struct tp_bucket *bucket, __u64 from, __u64 to)
+static __always_inline int index_replace(struct tp_bucket *bucket, __u32 from, __u32 to)
 {
 	for (int i = 0; i < TP_BUCKET; i++)
 		if (READ_ONCE(bucket->entry[i]) == from &&

@@ -3,13 +3,14 @@
 #ifndef TURNPIKE_BPF_MAPS_H
 #define TURNPIKE_BPF_MAPS_H
 
-#include "bpf/index.h"
-#include "bpf/seqlock.h"
+#include "bpf/hop.h"
 
 /* All objects have this and nothing else in .bss, which they share. */
 struct tp_shared shared;
 
-/* max_entries is set before loading. */
+/* Set before loading, and the maps' max_entries by it. */
+const volatile __u32 max_bindings = TP_BINDINGS; /* and allocations */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, TP_BINDINGS);
@@ -17,6 +18,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tp_bucket);
 } flows SEC(".maps");
+
+/* By leg_index(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * TP_BINDINGS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tp_leg);
+} legs SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -51,11 +61,19 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TP_NEXT_HOPS);
+	__uint(max_entries, TP_HOPS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct tp_next_hop);
-} next_hops SEC(".maps");
+	__type(value, struct tp_hop);
+} hops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TP_ROUTES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tp_route);
+} routes SEC(".maps");
 
 struct tp_counters {
 	__u64 count[TP_COUNTERS];
@@ -85,18 +103,23 @@ static __always_inline void count(__u32 counter)
 
 /* A flow's way to its binding. What is read there counts once seq_retry() says so. */
 struct flow_way {
-	struct tp_binding *binding;
 	struct tp_leg *leg;
 	__u32 slot;
-	__u32 sequence; /* of the leg's translation, before anything of it was read */
+	__u32 sequence; /* of the leg, before anything of it was read */
 };
+
+static __always_inline struct tp_leg *leg_of(__u32 slot, int direction)
+{
+	__u32 index = leg_index(slot, direction, max_bindings);
+
+	return bpf_map_lookup_elem(&legs, &index);
+}
 
 static __always_inline int flow_look(const struct tp_flow *flow, int direction, __u64 hash,
 				     int choice, struct flow_way *way)
 {
 	__u32 number = index_bucket(hash, choice, shared.config.index_shift);
 	struct tp_bucket *bucket = bpf_map_lookup_elem(&flows, &number);
-	const struct tp_translation *t;
 	long found;
 
 	if (!bucket)
@@ -105,22 +128,38 @@ static __always_inline int flow_look(const struct tp_flow *flow, int direction, 
 	if (found < 0)
 		return 0;
 	way->slot = found;
-	way->binding = bpf_map_lookup_elem(&bindings, &way->slot);
-	if (!way->binding)
+	way->leg = leg_of(found, direction);
+	if (!way->leg)
 		return 0;
-	way->leg = &way->binding->leg[direction];
-	t = &way->leg->translation;
-	way->sequence = seq_begin(&t->sequence);
-	return t->in.addresses == flow->addresses && t->in.ports == flow->ports && t->generation;
+	way->sequence = seq_begin(&way->leg->sequence);
+	return leg_is_for(way->leg, direction, flow);
 }
 
-/* Finds the binding that has this flow in DIRECTION. It may be gone the next moment. */
+/* Finds the leg that this flow has in DIRECTION. It may be gone the next moment. */
 static __always_inline int flow_find(const struct tp_flow *flow, int direction,
 				     struct flow_way *way)
 {
 	__u64 hash = index_hash(flow, shared.config.index_secret);
 
 	return flow_look(flow, direction, hash, 0, way) || flow_look(flow, direction, hash, 1, way);
+}
+
+static __always_inline struct tp_binding *binding_at(__u32 slot)
+{
+	return bpf_map_lookup_elem(&bindings, &slot);
+}
+
+/* As flow_find(), with IPv6's addresses, of which the flow has a hash only. */
+static __always_inline int flow_find6(const struct tp_flow *flow, int direction,
+				      const __u64 *source, const __u64 *destination,
+				      struct flow_way *way)
+{
+	const struct tp_binding *b;
+
+	if (!flow_find(flow, direction, way))
+		return 0;
+	b = binding_at(way->slot);
+	return b && binding_is_from(b, direction, source, destination);
 }
 
 /* Tells user space; what doesn't fit is counted, nothing depends on it. */

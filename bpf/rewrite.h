@@ -9,7 +9,6 @@
 
 #include "bpf/binding.h"
 #include "bpf/packet.h"
-#include "bpf/seqlock.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "headers are put together in little-endian words"
@@ -44,19 +43,19 @@ struct rewrite_headers {
 	__u16 ip_check;
 };
 
-/* Gives up if somebody else is writing: what he writes is as good. */
-static __always_inline void hop_write(struct tp_hop *hop, const struct tp_hop *value)
+/* By what the checksums change; B is needed for IPv6 only. */
+static __always_inline struct binding_sums
+rewrite_sums(struct shape shape, const struct tp_leg *leg, const struct tp_binding *b)
 {
-	if (!seq_try_lock(&hop->sequence))
-		return;
-	hop->generation = value->generation;
-	hop->binding = value->binding;
-	hop->ifindex = value->ifindex;
-	hop->mtu = value->mtu;
-	hop->device = value->device;
-	__builtin_memcpy(hop->destination, value->destination, 6);
-	__builtin_memcpy(hop->source, value->source, 6);
-	seq_unlock(&hop->sequence);
+	__u64 in = leg->in.addresses, out = leg->addresses;
+
+	if (shape.in_v6 || shape.out_v6) {
+		const struct tp_terms *terms = &b->terms[shape.direction];
+
+		return (struct binding_sums){terms->pseudo, terms->udp, terms->ip};
+	}
+	return binding_sums(shape.direction, csum_u32(in) + csum_u32(in >> 32), leg->in.ports,
+			    csum_u32(out) + csum_u32(out >> 32), leg->ports, leg_channel(leg));
 }
 
 /*
@@ -64,10 +63,16 @@ static __always_inline void hop_write(struct tp_hop *hop, const struct tp_hop *v
  * the first at an odd place of its 16-bit word if the payload's length is odd.
  * Bytes behind END count as nothing; rewrite_up() has seen that there are none.
  */
-static __always_inline __u32 rewrite_padding(const __u8 *behind, void *end, __u32 count, __u32 odd)
+static __always_inline __u32 rewrite_padding(const __u8 *payload, __u32 length, void *end,
+					     __u32 count)
 {
 	__u32 sum = bpf_ntohs(2 * count); /* the length twice, less by that */
+	__u32 odd = length & 1;
+	const __u8 *behind;
 
+	/* Never more, but Linux 6.1's verifier has to see it here. */
+	barrier_var(length);
+	behind = payload + (length & 0x3fff);
 	for (__u32 i = 0; i < 3; i++)
 		if (i < count && (void *)(behind + i + 1) <= end)
 			sum += bpf_htons((i ^ odd) & 1 ? behind[i] : behind[i] << 8);
@@ -79,7 +84,7 @@ static __always_inline __u32 rewrite_padding(const __u8 *behind, void *end, __u3
 
 /* Upstream: strip the channel header and up to three bytes of padding. */
 static __always_inline int rewrite_up(const struct packet *p, void *end, struct shape shape,
-				      const struct tp_translation *t, struct rewrite *r)
+				      __u32 delta, struct rewrite *r)
 {
 	const __be16 *header = (const void *)(p->udp + 1);
 	__u32 payload, padding, sum;
@@ -93,10 +98,9 @@ static __always_inline int rewrite_up(const struct packet *p, void *end, struct 
 		  PACKET_CHANNEL - payload;
 	if (padding > 3 || (padding && !payload))
 		return TP_PASSED_LENGTH;
-	sum = csum_not(p->udp->check) + t->udp_delta + csum_not(header[1]);
+	sum = csum_not(p->udp->check) + delta + csum_not(header[1]);
 	if (padding)
-		sum += rewrite_padding((const __u8 *)(header + 2) + payload, end, padding,
-				       payload & 1);
+		sum += rewrite_padding((const __u8 *)(header + 2), payload, end, padding);
 	r->udp_check = csum_udp(sum);
 	r->payload = payload;
 	r->total = packet_ip_header(shape.out_v6) + sizeof(struct udphdr) + payload;
@@ -105,13 +109,13 @@ static __always_inline int rewrite_up(const struct packet *p, void *end, struct 
 }
 
 /* Downstream: put a channel header before the payload; no padding over UDP. */
-static __always_inline int rewrite_down(const struct packet *p, struct shape shape,
-					const struct tp_translation *t, struct rewrite *r)
+static __always_inline int rewrite_down(const struct packet *p, struct shape shape, __u32 delta,
+					struct rewrite *r)
 {
 	r->payload = p->total - packet_ip_header(shape.in_v6) - sizeof(struct udphdr);
 	if (r->payload > REWRITE_LARGEST)
 		return TP_PASSED_LENGTH;
-	r->udp_check = csum_udp(csum_not(p->udp->check) + t->udp_delta + bpf_htons(r->payload));
+	r->udp_check = csum_udp(csum_not(p->udp->check) + delta + bpf_htons(r->payload));
 	r->total = packet_ip_header(shape.out_v6) + sizeof(struct udphdr) + PACKET_CHANNEL +
 		   r->payload;
 	r->trim = p->room - p->total;
@@ -123,16 +127,16 @@ static __always_inline int rewrite_down(const struct packet *p, struct shape sha
  * tp_counter) why the server has to do it.
  */
 static __always_inline int rewrite_prepare(const struct packet *p, void *end, struct shape shape,
-					   const struct tp_translation *t, struct rewrite *r)
+					   const struct binding_sums *sums, struct rewrite *r)
 {
 	r->ttl = packet_ttl(p, shape.in_v6);
 	r->tos = packet_tos(p, shape.in_v6);
 	if (r->ttl <= 1)
 		return TP_PASSED_TTL;
-	if (!packet_checksum_usable(p, t->pseudo))
+	if (!packet_checksum_usable(p, csum_fold(sums->pseudo)))
 		return TP_PASSED_CHECKSUM;
-	return shape.direction == TP_UP ? rewrite_up(p, end, shape, t, r)
-					: rewrite_down(p, shape, t, r);
+	return shape.direction == TP_UP ? rewrite_up(p, end, shape, sums->udp, r)
+					: rewrite_down(p, shape, sums->udp, r);
 }
 
 /* How many bytes the frame's head moves; the headers behind it are as much shorter. */
@@ -152,25 +156,25 @@ static __always_inline __u32 rewrite_ttl(struct shape shape, __u32 ttl)
  * was wrong leaves with one that is as wrong.
  */
 static __always_inline void rewrite_4_to_4(const void *ip, struct shape shape,
-					   const struct tp_translation *t, const struct rewrite *r,
-					   struct rewrite_headers *h)
+					   const struct tp_leg *leg, __u32 delta,
+					   const struct rewrite *r, struct rewrite_headers *h)
 {
 	__u64 middle = read_u64(ip + 2);
 	__u32 ttl = middle >> 48 & 0xff, new_ttl = rewrite_ttl(shape, ttl), sum;
 	__u16 total = bpf_htons(r->total);
 
-	sum = csum_not(read_u16(ip + 10)) + t->ip_delta + csum_not(middle) + total +
+	sum = csum_not(read_u16(ip + 10)) + delta + csum_not(middle) + total +
 	      csum_not(middle >> 32) + csum_not(ttl) + new_ttl;
 	h->ip_check = ~csum_fold(sum);
 	h->middle = (middle & 0xffff0000) | total | (__u64)bpf_htons(PACKET_DF) << 32 |
 		    (__u64)new_ttl << 48 | (__u64)PACKET_UDP << 56;
 	h->ethernet2 |= 0x45ULL << 48 | (__u64) * (const __u8 *)(ip + 1) << 56;
-	h->addresses[0] = t->addresses;
+	h->addresses[0] = leg->addresses;
 }
 
 /* IPv4 from what isn't, or isn't any more; ADDRESSES: the sum of the new ones, ID: identification.
  */
-static __always_inline void rewrite_to_4(struct shape shape, const struct tp_translation *t,
+static __always_inline void rewrite_to_4(struct shape shape, const struct tp_leg *leg,
 					 __u32 addresses, const struct rewrite *r, __u16 id,
 					 struct rewrite_headers *h)
 {
@@ -184,7 +188,7 @@ static __always_inline void rewrite_to_4(struct shape shape, const struct tp_tra
 	h->middle = total | (__u32)id << 16 | (__u64)df << 32 | (__u64)ttl << 48 |
 		    (__u64)PACKET_UDP << 56;
 	h->ethernet2 |= 0x45ULL << 48 | (__u64)r->tos << 56;
-	h->addresses[0] = t->addresses;
+	h->addresses[0] = leg->addresses;
 }
 
 /* IPv6 from either. The flow label is 0: the server's differs from socket to socket. */
@@ -205,18 +209,18 @@ static __always_inline void rewrite_to_6(struct shape shape, const struct tp_bin
 
 /* All but what the functions above make. */
 static __always_inline void rewrite_common(struct shape shape, const struct tp_leg *leg,
-					   const struct rewrite *r, struct rewrite_headers *h)
+					   const struct tp_hop *hop, const struct rewrite *r,
+					   struct rewrite_headers *h)
 {
-	const struct tp_translation *t = &leg->translation;
 	__u16 type = bpf_htons(shape.out_v6 ? ETH_P_IPV6 : ETH_P_IP);
 	__u16 length = bpf_htons(r->total - packet_ip_header(shape.out_v6));
 
-	h->ethernet = read_u64(leg->hop.destination);
-	h->ethernet2 = read_u32(leg->hop.source + 2) | (__u64)type << 32;
-	h->ports = t->ports;
+	h->ethernet = read_u64(hop->destination);
+	h->ethernet2 = read_u32(hop->source + 2) | (__u64)type << 32;
+	h->ports = leg->ports;
 	h->udp = (__u32)r->udp_check << 16 | length;
 	if (shape.direction == TP_DOWN)
-		h->channel = (__u32)bpf_htons(r->payload) << 16 | t->channel;
+		h->channel = (__u32)bpf_htons(r->payload) << 16 | leg_channel(leg);
 }
 
 /* Writes the new headers at FRAME: packet_headers(), downstream PACKET_CHANNEL more. */

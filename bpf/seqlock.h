@@ -25,6 +25,17 @@ static __always_inline void seq_read_barrier(void)
 #endif
 }
 
+/* What was written before is seen before what is written after. WORD: any of the writer's own. */
+static __always_inline void seq_write_barrier(__u32 *word)
+{
+#if defined(__BPF__) && defined(__TARGET_ARCH_x86)
+	(void)word;
+	barrier();
+#else
+	__sync_fetch_and_add(word, 0);
+#endif
+}
+
 /* The sequence to give to seq_retry(); odd: a writer is there, don't read. */
 static __always_inline __u32 seq_begin(const __u32 *sequence)
 {

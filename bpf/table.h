@@ -17,11 +17,12 @@
 #include <linux/types.h>
 #endif
 
-#define TP_MAGIC	0x54503031 /* "TP01": the layout of this file */
+#define TP_MAGIC	0x54503032 /* "TP02": the layout of this file */
 
 #define TP_SERVERS	16
-#define TP_BINDINGS	65536 /* default of --max-bindings */
-#define TP_BINDINGS_MAX 1048576
+#define TP_BINDINGS	65536	/* default of --max-bindings */
+#define TP_BINDINGS_MAX 1000000 /* a slot's number has TP_SLOT_BITS */
+#define TP_SLOT_BITS	20
 #define TP_EVENTS_BYTES (1 << 20)
 #define TP_USER_LENGTH	128
 #define TP_REALM_LENGTH 128
@@ -41,49 +42,53 @@ struct tp_flow {
 			 /* channel (__be16; 0: from peer to client), then TP_FLOW_V6 */
 };
 
-#define TP_FLOW_V6 (1ULL << 48)
+#define TP_FLOW_V6	    (1ULL << 48)
+
+/* What else a leg keeps in its flow's `ports`, and the channel of the binding downstream too. */
+#define TP_LEG_OUT_V6	    (1ULL << 49)
+#define TP_LEG_SERVER_SHIFT 56				     /* index of tp_config.live */
+#define TP_FLOW_UP	    (TP_FLOW_V6 | 0xffffffffffffULL) /* what is compared with a flow's */
+#define TP_FLOW_DOWN	    (TP_FLOW_V6 | 0xffffffffULL)
 
 /* (generation << 32 | slot): one life of a slot. 0 is no handle. */
 typedef __u64 tp_handle;
 
-/* A cache line of the flow index; see bpf/index.h. */
+/* Half a cache line of the flow index; see bpf/index.h. */
 #define TP_BUCKET 8
 struct tp_bucket {
-	__u64 entry[TP_BUCKET];
-} __attribute__((aligned(64)));
+	__u32 entry[TP_BUCKET];
+} __attribute__((aligned(32)));
+
+struct tp_count {
+	__u64 packets;
+	__u64 bytes; /* UDP payload without the channel header */
+};
 
 /*
- * One direction, made ready: all that is needed of a binding to relay a packet,
- * in one cache line. `sequence` is odd while an observer writes. The checksum
- * terms are one's complement sums of 16-bit words as they lie, folded.
+ * One direction of a binding: all that is needed to relay an IPv4 packet, and to
+ * count it, in one cache line. `sequence` is odd while an observer writes;
+ * `in.ports` is 0 if no packet is relayed (any more).
  */
-struct tp_translation {
-	struct tp_flow in; /* the flow that it is for */
+struct tp_leg {
+	struct tp_flow in; /* the flow that it is for, and TP_LEG_ bits */
+	__u64 addresses;   /* what the packet gets; IPv6's are in the binding */
+	__u32 ports;	   /* likewise */
 	__u32 sequence;
-	__u32 generation; /* the binding's; 0: no packet is relayed */
-	__u32 epoch;
+	__u32 expires; /* jiffies, their lower half */
 	__u32 allocation;
-	__u64 expires;	 /* jiffies */
-	__u64 addresses; /* and so on: what the packet gets; IPv6's are in the record */
-	__u32 ports;
 	union {
 		struct {
-			__be16 channel;
-			__u16 owner; /* CPU that counts without locking, from 1; 0: none yet */
+			__u16 epoch; /* the allocation's, its lower half */
+			__u16 owner; /* CPU that counts here, from 1; 0: none yet */
 		};
 		__u32 claim; /* both, for who wants to be the owner; at any time */
 	};
-	__u8 server;	 /* index of tp_config.live */
-	__u8 families;	 /* TP_IN_V6 and so on */
-	__u16 pseudo;	 /* of the datagram as it comes in, without the length */
-	__u16 udp_delta; /* to the UDP checksum, but for payload and padding */
-	__u16 ip_delta;	 /* to the IPv4 header's, but for length, TTL and the flags that were; */
-			 /* from IPv6: the new addresses' sum */
+	__u32 hop;	     /* see bpf/hop.h */
+	struct tp_count own; /* by the owner; other CPUs count in the binding */
 };
 
-enum { TP_IN_V6 = 1, TP_OUT_V6 = 2, TP_RELAY_V6 = 4 };
-
-/* Where a direction's packets leave. `sequence` is odd while it is written. */
+/* Where packets leave. `sequence` is odd while it is written. Shared by all legs that leave there.
+ */
 struct tp_hop {
 	__u32 sequence;
 	__u32 generation; /* tp_config.hop_generation when it was looked up; 0: never */
@@ -92,48 +97,59 @@ struct tp_hop {
 	__u16 device;	     /* index in `devices`, and TP_HOP_REDIRECT */
 	__u8 destination[6]; /* source follows it as in an Ethernet header */
 	__u8 source[6];
-	__u32 binding; /* generation of the binding it was looked up for */
+	__u32 zero;
 } __attribute__((aligned(8)));
 
 #define TP_HOP_REDIRECT 0x8000 /* even to the interface that the packet came in by */
 #define TP_HOP_LOCAL	0x4000 /* nowhere: the address is this machine's own */
+#define TP_HOP_BITS	12
+#define TP_HOPS		(1 << TP_HOP_BITS) /* the last is never used */
 
 /*
- * What user space found for a pair of addresses, for the next binding between
- * them: at binding_next_hop()'s place, where another pair may push it out.
+ * The hop between a pair of addresses, found by user space, for every binding
+ * between them: at hop_route()'s place, where another pair may push it out.
  */
-#define TP_NEXT_HOPS	4096
-struct tp_hop_key {
+#define TP_ROUTE_BITS	14
+#define TP_ROUTES	(1 << TP_ROUTE_BITS)
+struct tp_route_key {
 	__u64 source[2]; /* as tp_binding.address */
 	__u64 destination[2];
 	__u64 family;
 };
 
-struct tp_next_hop {
-	struct tp_hop hop; /* its `binding` is 0 */
-	struct tp_hop_key key;
-};
-
-struct tp_count {
-	__u64 packets;
-	__u64 bytes; /* UDP payload without the channel header */
-};
-
-struct tp_leg {
-	struct tp_translation translation;
-	/* What is written while it is used has a cache line of its own. */
-	struct tp_hop hop;
-	struct tp_count own;	/* by translation.owner */
-	struct tp_count shared; /* by all other CPUs, with locked additions */
+struct tp_route {
+	__u32 sequence;
+	__u32 generation; /* as in tp_hop */
+	__u32 hop;	  /* index in `hops` */
+	__u32 zero;
+	struct tp_route_key key;
 };
 
 /*
- * One binding. `sequence` is odd while an observer writes; observers exclude
- * each other by it. The record is in use if its generation is odd, and alive if
- * its epoch is still its allocation's.
+ * Checksum terms of one direction, one's complement sums of 16-bit words as they
+ * lie, folded. Kept for IPv6 only: from IPv4 to IPv4 they are summed up as fast.
+ */
+struct tp_terms {
+	__u16 pseudo; /* of the datagram as it comes in, without the length */
+	__u16 udp;    /* to the UDP checksum, but for payload and padding */
+	__u16 ip;     /* to the IPv4 header's, but for length, TTL and the flags that were; */
+		      /* from IPv6: the new addresses' sum */
+	__u16 zero;
+};
+
+/* What another CPU saw of an owner's counting last: an owner that counts no more is followed by
+ * another. */
+struct tp_watch {
+	__u32 packets; /* lower half of tp_leg.own.packets */
+	__u32 since;   /* lower half of the jiffies */
+};
+
+/*
+ * What else is to be known of a binding. `sequence` is odd while an observer
+ * writes; observers exclude each other by it. It is in use if its generation
+ * is odd, and alive if its epoch is still its allocation's.
  */
 struct tp_binding {
-	struct tp_leg leg[TP_DIRECTIONS];
 	__u32 sequence;
 	__u32 generation; /* raised by commit and by retire */
 	__u32 allocation;
@@ -150,8 +166,11 @@ struct tp_binding {
 	__u32 zero2;
 	/* When user space was last asked for a hop: generation << 16 | jiffies, 16 bits of each. */
 	__u32 hop_asked[TP_DIRECTIONS];
+	struct tp_terms terms[TP_DIRECTIONS];
 	__u64 address[TP_ENDS][2];
-};
+	struct tp_count shared[TP_DIRECTIONS]; /* by CPUs that don't own the leg; locked */
+	struct tp_watch watch[TP_DIRECTIONS];  /* of the leg's owner */
+} __attribute__((aligned(64)));
 
 /* Bumping a family's epoch retires every binding of the allocation that is relayed there. */
 enum tp_family { TP_V4, TP_V6, TP_FAMILIES };
@@ -200,10 +219,13 @@ struct tp_socket {
 
 struct tp_config {
 	__u32 magic;
-	__u32 hop_generation; /* raised when routes, links, addresses, neighbours change; never 0 */
-	__u64 index_secret;   /* see bpf/index.h; the next too */
-	__u32 index_shift;    /* 64 less the number of bits of a bucket's number */
+	__u32 hop_generation; /* raised when routes, links, addresses, neighbours change; never 0,
+			       */
+	/* less than 1 << (32 - TP_HOP_BITS) */
+	__u64 index_secret; /* see bpf/index.h; the next too */
+	__u32 index_shift;  /* 64 less the number of bits of a bucket's number */
 	__u32 zero;
+	__u64 lease;		/* jiffies: from then on everything passes */
 	__u32 live[TP_SERVERS]; /* process ids; 0 stops forwarding for that server */
 };
 
@@ -280,11 +302,11 @@ struct tp_notice {
 };
 
 _Static_assert(sizeof(struct tp_flow) == 16, "tp_flow layout");
+_Static_assert(sizeof(struct tp_bucket) == 32, "tp_bucket layout");
 _Static_assert(sizeof(struct tp_hop) == 32, "tp_hop layout");
-_Static_assert(sizeof(struct tp_translation) == 64, "tp_translation layout");
-_Static_assert(sizeof(struct tp_next_hop) == 72, "tp_next_hop layout");
-_Static_assert(sizeof(struct tp_leg) == 128, "tp_leg layout");
-_Static_assert(sizeof(struct tp_binding) == 384, "tp_binding layout");
+_Static_assert(sizeof(struct tp_leg) == 64, "tp_leg layout");
+_Static_assert(sizeof(struct tp_route) == 56, "tp_route layout");
+_Static_assert(sizeof(struct tp_binding) == 192, "tp_binding layout");
 _Static_assert(sizeof(struct tp_allocation) == 16 + TP_USER_LENGTH + TP_REALM_LENGTH,
 	       "tp_allocation layout");
 _Static_assert(sizeof(struct tp_session_key) == 16, "tp_session_key layout");

@@ -10,10 +10,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "bpf/fastpath.skel.h"
+#include "bpf/binding.h"
 #include "bpf/seqlock.h"
-#include "probes/kernel.skel.h"
 #include "probes/uprobe.skel.h"
 #include "src/engine.h"
+#include "src/pins.h"
 
 static size_t map_bytes(const struct bpf_map *map)
 {
@@ -45,7 +46,7 @@ static bool map_is_bss(const struct bpf_map *map)
 	return bpf_map__is_internal(map) && dot && !strcmp(dot, ".bss");
 }
 
-int engine_share(const struct engine *engine, struct bpf_object *object)
+int engine_share(struct engine *engine, struct bpf_object *object)
 {
 	struct bpf_map *map, *own;
 	int err;
@@ -64,14 +65,111 @@ int engine_share(const struct engine *engine, struct bpf_object *object)
 	return 0;
 }
 
-/* Two flows a binding, a quarter of the entries in use at most. */
+/* Two flows a binding, half of the entries in use at most. */
 static __u32 engine_buckets(const struct engine *engine)
 {
 	__u32 buckets = 1;
 
-	while (buckets * TP_BUCKET < 8 * engine->max_bindings)
+	while (buckets * TP_BUCKET < 4 * engine->max_bindings)
 		buckets *= 2;
 	return buckets;
+}
+
+/* What outlives a run: all but what belongs to its own probes. NULL: that isn't pinned. */
+static const char *engine_pin_name(const struct engine *engine, const struct bpf_map *map)
+{
+	const struct bpf_map *own[] = {
+		engine->uprobe->maps.plans,
+		engine->uprobe->maps.probe_stats,
+		engine->uprobe->maps.calls,
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (map == own[i])
+			return NULL;
+	if (map_is_bss(map))
+		return "shared";
+	return bpf_map__is_internal(map) ? NULL : bpf_map__name(map);
+}
+
+/* Is what is pinned there a map as ours is to be? Then its descriptor. */
+static int engine_pinned_map(const struct engine *engine, const struct bpf_map *map,
+			     const char *name)
+{
+	struct bpf_map_info info = {};
+	__u32 length = sizeof(info);
+	int fd = pins_get(engine->pid, name);
+
+	if (fd < 0)
+		return fd;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &length) && info.type == bpf_map__type(map) &&
+	    info.key_size == bpf_map__key_size(map) &&
+	    info.value_size == bpf_map__value_size(map) &&
+	    info.max_entries == bpf_map__max_entries(map))
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+bool engine_is_alive(pid_t pid)
+{
+	int fd = pins_get(pid, "shared");
+	const struct tp_shared *memory;
+	bool alive;
+
+	memory = mmap(NULL, sizeof(memory->config), PROT_READ, MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	if (memory == MAP_FAILED)
+		return false;
+	alive = memory->config.magic == TP_MAGIC && memory->config.live[0] == (__u32)pid;
+	munmap((void *)memory, sizeof(memory->config));
+	return alive;
+}
+
+/* Goes on with what an earlier run left in the kernel, if all of it fits; else that goes. */
+static int engine_adopt(struct engine *engine)
+{
+	struct bpf_map *map;
+	const char *name;
+	int fd, err = engine_is_alive(engine->pid) ? 0 : -ESTALE;
+
+	bpf_object__for_each_map(map, engine->uprobe->obj)
+	{
+		name = engine_pin_name(engine, map);
+		if (err)
+			break;
+		if (!name)
+			continue;
+		fd = engine_pinned_map(engine, map, name);
+		err = fd < 0 ? fd : 0;
+		if (!err)
+			err = bpf_map__reuse_fd(map, fd);
+		if (fd >= 0)
+			close(fd);
+	}
+	engine->adopted = !err;
+	return err;
+}
+
+static int engine_pin_maps(struct engine *engine)
+{
+	struct bpf_map *map;
+	const char *name;
+	int err = 0;
+
+	bpf_object__for_each_map(map, engine->uprobe->obj)
+	{
+		name = engine_pin_name(engine, map);
+		if (!err && name)
+			err = engine_pin(engine, name, bpf_map__fd(map));
+	}
+	return err;
+}
+
+int engine_pin(const struct engine *engine, const char *name, int fd)
+{
+	return engine->pid ? pins_put(engine->pid, name, fd) : 0;
 }
 
 /* Before anything is attached. */
@@ -81,6 +179,7 @@ static int engine_configure(struct engine *engine)
 
 	config->magic = TP_MAGIC;
 	config->hop_generation = 1;
+	config->lease = UINT64_MAX; /* until it is renewed for the first time */
 	config->index_shift = 64 - __builtin_ctz(engine_buckets(engine));
 	if (getrandom(&config->index_secret, sizeof(config->index_secret), 0) !=
 	    sizeof(config->index_secret))
@@ -95,9 +194,10 @@ static int engine_size(struct engine *engine)
 		struct bpf_map *map;
 		__u32 times;
 	} sizes[] = {
-		{engine->uprobe->maps.bindings, 1},	    {engine->uprobe->maps.epochs, 1},
-		{engine->uprobe->maps.allocations, 1},	    {engine->uprobe->maps.sessions, 2},
-		{engine->uprobe->maps.sockets, 3},	    {engine->uprobe->maps.free_bindings, 1},
+		{engine->uprobe->maps.bindings, 1},	    {engine->uprobe->maps.legs, 2},
+		{engine->uprobe->maps.epochs, 1},	    {engine->uprobe->maps.allocations, 1},
+		{engine->uprobe->maps.sessions, 2},	    {engine->uprobe->maps.sockets, 3},
+		{engine->uprobe->maps.free_bindings, 1},    {engine->uprobe->maps.walked, 1},
 		{engine->uprobe->maps.free_allocations, 1},
 	};
 	struct timespec tick;
@@ -117,14 +217,21 @@ static int engine_size(struct engine *engine)
 	return bpf_map__set_max_entries(engine->uprobe->maps.flows, engine_buckets(engine));
 }
 
+static int engine_open_observers(struct engine *engine)
+{
+	uprobe_bpf__destroy(engine->uprobe);
+	engine->uprobe = uprobe_bpf__open();
+	return engine->uprobe ? engine_size(engine) : -errno;
+}
+
 static int engine_load_observers(struct engine *engine)
 {
-	int err;
+	int err = engine_open_observers(engine);
 
-	engine->uprobe = uprobe_bpf__open();
-	if (!engine->uprobe)
-		return -errno;
-	err = engine_size(engine);
+	if (!err && engine->pid && engine_adopt(engine)) {
+		pins_remove(engine->pid);
+		err = engine_open_observers(engine); /* some maps may be set already */
+	}
 	if (!err)
 		err = uprobe_bpf__load(engine->uprobe);
 	if (err)
@@ -134,35 +241,42 @@ static int engine_load_observers(struct engine *engine)
 	engine->allocations = engine_mmap(engine->uprobe->maps.allocations);
 	engine->stats = engine_mmap(engine->uprobe->maps.probe_stats);
 	engine->flows = engine_mmap(engine->uprobe->maps.flows);
-	if (!engine->flows || !engine->bindings || !engine->allocations || !engine->stats)
+	engine->legs = engine_mmap(engine->uprobe->maps.legs);
+	engine->hops = engine_mmap(engine->uprobe->maps.hops);
+	engine->routes = engine_mmap(engine->uprobe->maps.routes);
+	if (!engine->legs || !engine->hops || !engine->routes || !engine->flows ||
+	    !engine->bindings || !engine->allocations || !engine->stats)
 		return -ENOMEM;
-	return engine_configure(engine);
+	return engine->adopted ? 0 : engine_configure(engine);
 }
 
 int engine_load(struct engine *engine, __u32 max_bindings)
+{
+	return engine_load_pinned(engine, max_bindings, 0);
+}
+
+int engine_load_pinned(struct engine *engine, __u32 max_bindings, pid_t pid)
 {
 	int err;
 
 	memset(engine, 0, sizeof(*engine));
 	engine->max_bindings = max_bindings;
+	engine->pid = pid;
 	err = engine_load_observers(engine);
 	if (err)
 		goto fail;
 	engine->fastpath = fastpath_bpf__open();
-	engine->kernel = kernel_bpf__open();
-	err = engine->fastpath && engine->kernel ? 0 : -errno;
+	err = engine->fastpath ? 0 : -errno;
 	if (!err)
 		err = engine_share(engine, engine->fastpath->obj);
-	if (!err)
-		err = engine_share(engine, engine->kernel->obj);
-	if (!err)
-		err = fastpath_bpf__load(engine->fastpath);
 	if (!err) {
-		engine->next_hops = engine_mmap(engine->fastpath->maps.next_hops);
-		err = engine->next_hops ? 0 : -ENOMEM;
+		engine->fastpath->rodata->max_bindings = max_bindings;
+		err = fastpath_bpf__load(engine->fastpath);
 	}
-	if (!err)
-		err = kernel_bpf__load(engine->kernel);
+	if (!err && pid)
+		err = pins_open(pid);
+	if (!err && pid && !engine->adopted)
+		err = engine_pin_maps(engine);
 	if (err)
 		goto fail;
 	return 0;
@@ -176,20 +290,15 @@ void engine_free(struct engine *engine)
 	if (engine->uprobe) {
 		engine_munmap(engine->uprobe->maps.bindings, engine->bindings);
 		engine_munmap(engine->uprobe->maps.flows, engine->flows);
+		engine_munmap(engine->uprobe->maps.legs, engine->legs);
+		engine_munmap(engine->uprobe->maps.hops, engine->hops);
+		engine_munmap(engine->uprobe->maps.routes, engine->routes);
 		engine_munmap(engine->uprobe->maps.allocations, engine->allocations);
 		engine_munmap(engine->uprobe->maps.probe_stats, engine->stats);
 	}
-	if (engine->fastpath)
-		engine_munmap(engine->fastpath->maps.next_hops, engine->next_hops);
 	fastpath_bpf__destroy(engine->fastpath);
-	kernel_bpf__destroy(engine->kernel);
 	uprobe_bpf__destroy(engine->uprobe);
 	memset(engine, 0, sizeof(*engine));
-}
-
-int engine_watch_exit(struct engine *engine)
-{
-	return kernel_bpf__attach(engine->kernel);
 }
 
 int engine_counters(const struct engine *engine, __u64 *ret)
@@ -229,6 +338,15 @@ int engine_binding(const struct engine *engine, __u32 slot, struct tp_binding *r
 	return !bpf_map_lookup_elem(bpf_map__fd(engine->uprobe->maps.epochs), &ret->allocation,
 				    &e) &&
 	       e.epoch[ret->peer_family == AF_INET6 ? TP_V6 : TP_V4] == ret->epoch;
+}
+
+struct tp_count engine_count(const struct engine *engine, __u32 slot, int direction)
+{
+	const struct tp_leg *leg = &engine->legs[leg_index(slot, direction, engine->max_bindings)];
+	const struct tp_count *shared = &engine->bindings[slot].shared[direction];
+
+	return (struct tp_count){READ_ONCE(leg->own.packets) + READ_ONCE(shared->packets),
+				 READ_ONCE(leg->own.bytes) + READ_ONCE(shared->bytes)};
 }
 
 __u64 engine_memory(const struct engine *engine)

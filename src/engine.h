@@ -3,42 +3,61 @@
 #ifndef TURNPIKE_SRC_ENGINE_H
 #define TURNPIKE_SRC_ENGINE_H
 
+#include <stdbool.h>
+#include <sys/types.h>
 #include "bpf/table.h"
 #include "probes/probe.h"
 
 struct bpf_object;
-struct bpf_program;
 
 struct engine {
 	struct uprobe_bpf *uprobe;
 	struct fastpath_bpf *fastpath;
-	struct kernel_bpf *kernel;
 	__u32 max_bindings;
 	__u64 tick_ns; /* a jiffy */
+	pid_t pid;     /* the server whose pins they are; 0: nothing is pinned */
+	bool adopted;  /* the table is an earlier run's */
 	/* Maps in memory; valid from engine_load() to engine_free(). */
 	struct tp_config *config;
 	struct tp_binding *bindings;
+	struct tp_leg *legs; /* by leg_index() */
 	struct tp_bucket *flows;
-	struct tp_next_hop *next_hops;
+	struct tp_hop *hops;
+	struct tp_route *routes;
 	struct tp_allocation *allocations;
 	struct tp_probe_stats *stats;
 };
 
 /* Loads all programs, sharing the maps; attaches nothing. Says nothing on failure. */
 int engine_load(struct engine *engine, __u32 max_bindings);
-/* Every map of OBJECT that ENGINE's has too is to be the same map; before OBJECT is loaded. */
-int engine_share(const struct engine *engine, struct bpf_object *object);
+
+/*
+ * The same, with the maps pinned for server PID. If an earlier run left them there, for
+ * the same process and in the same layout, they are taken over with all that is in
+ * them (`adopted`); what doesn't fit is removed. -errno: nothing of it stays pinned.
+ */
+int engine_load_pinned(struct engine *engine, __u32 max_bindings, pid_t pid);
+
+/* Is something pinned for PID, in this layout, and has nothing seen that process end? */
+bool engine_is_alive(pid_t pid);
+
+/* Before OBJECT is loaded: every map of it that the observers' object has too is the same. */
+int engine_share(struct engine *engine, struct bpf_object *object);
+
+/* Lets what FD is outlive the process; nothing if the engine's maps don't. */
+int engine_pin(const struct engine *engine, const char *name, int fd);
+
 /* Takes everything down. Accepts a zeroed engine. */
 void engine_free(struct engine *engine);
-
-/* Attaches what watches the kernel: the exit of servers in config->live. */
-int engine_watch_exit(struct engine *engine);
 
 /* Sums the per-CPU counters into RET[TP_COUNTERS]. */
 int engine_counters(const struct engine *engine, __u64 *ret);
 
 /* Copies a live binding of SLOT; false if it is none, or is being written. */
 int engine_binding(const struct engine *engine, __u32 slot, struct tp_binding *ret);
+
+/* What a direction of a binding has relayed so far. */
+struct tp_count engine_count(const struct engine *engine, __u32 slot, int direction);
 
 /* Memory of all maps together, in bytes. */
 __u64 engine_memory(const struct engine *engine);

@@ -12,6 +12,7 @@
 #include "src/interfaces.h"
 #include "src/log.h"
 #include "src/netlink.h"
+#include "src/pins.h"
 
 bool interfaces_is_attached(const struct interfaces *interfaces, uint32_t ifindex)
 {
@@ -64,11 +65,48 @@ static void interfaces_describe_holder(uint32_t ifindex, char *ret, size_t size)
 		close(fd);
 }
 
-static bool interfaces_is_held(uint32_t ifindex)
+static const char *interfaces_pin(uint32_t ifindex, char *ret)
+{
+	snprintf(ret, PINS_NAME, "interface-%u", ifindex);
+	return ret;
+}
+
+/* An earlier run's link: our program takes the place of the one that is there, in one step. */
+static int interfaces_adopt_link(struct interfaces *interfaces, uint32_t ifindex, int program,
+				 const char **ret_hook)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	char name[PINS_NAME];
+	int fd = interfaces->engine->adopted
+			 ? pins_get(interfaces->engine->pid, interfaces_pin(ifindex, name))
+			 : -ENOENT;
 
-	return !bpf_xdp_query(ifindex, 0, &query) && query.attach_mode != XDP_ATTACHED_NONE;
+	if (fd >= 0 && bpf_link_update(fd, program, NULL)) {
+		close(fd);
+		fd = -EOPNOTSUPP;
+	}
+	if (fd >= 0 && !bpf_xdp_query(ifindex, 0, &query))
+		*ret_hook = query.attach_mode == XDP_ATTACHED_SKB ? "xdp-generic" : "xdp";
+	return fd;
+}
+
+static bool interfaces_is_ours(const char *name, void *data)
+{
+	return interfaces_is_attached(data, strtoul(name + strlen("interface-"), NULL, 10));
+}
+
+int interfaces_adopt(struct interfaces *interfaces)
+{
+	const struct bpf_map *devices = interfaces->engine->fastpath->maps.devices;
+	char why[256];
+	int err = 0;
+
+	/* In their old order: hops that are cached have their places in it. */
+	for (uint32_t i = 0, ifindex; i < TP_DEVICES && err >= 0; i++)
+		if (!bpf_map_lookup_elem(bpf_map__fd(devices), &i, &ifindex) && ifindex)
+			err = interfaces_attach(interfaces, ifindex, why, sizeof(why));
+	pins_drop(interfaces->engine->pid, "interface-", interfaces_is_ours, interfaces);
+	return err < 0 ? err : 0;
 }
 
 /* Native first; then generic, which every device can. */
@@ -77,8 +115,10 @@ static int interfaces_link(struct interfaces *interfaces, uint32_t ifindex, cons
 	int program = bpf_program__fd(interfaces->engine->fastpath->progs.turnpike_xdp);
 	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
 	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
-	int fd = -EOPNOTSUPP;
+	int fd = interfaces_adopt_link(interfaces, ifindex, program, ret_hook);
 
+	if (fd >= 0)
+		return fd;
 	*ret_hook = "xdp";
 	if (!interfaces->generic_only)
 		fd = bpf_link_create(program, ifindex, BPF_XDP, &native);
@@ -93,7 +133,7 @@ int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why
 {
 	struct interface *at = &interfaces->at[interfaces->count];
 	struct netlink_link link;
-	char holder[64];
+	char holder[PINS_NAME];
 	int err;
 
 	if (interfaces_is_attached(interfaces, ifindex))
@@ -110,7 +150,8 @@ int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why
 			 INTERFACES);
 		return -E2BIG;
 	}
-	if (interfaces_is_held(ifindex)) {
+	err = interfaces_link(interfaces, ifindex, &at->hook);
+	if (err == -EBUSY || err == -EEXIST) {
 		interfaces_describe_holder(ifindex, holder, sizeof(holder));
 		snprintf(why, size,
 			 "interface %s is held by %s; detach that (`ip link set dev %s "
@@ -118,7 +159,6 @@ int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why
 			 link.name, holder, link.name);
 		return -EBUSY;
 	}
-	err = interfaces_link(interfaces, ifindex, &at->hook);
 	if (err < 0) {
 		snprintf(why, size,
 			 "interface %s: can't attach XDP: %s; try --hook xdp-generic, "
@@ -130,7 +170,8 @@ int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why
 	at->ifindex = ifindex;
 	memcpy(at->name, link.name, sizeof(at->name));
 	interfaces->count++;
-	return interfaces_usable(interfaces, at, &link);
+	err = engine_pin(interfaces->engine, interfaces_pin(ifindex, holder), at->link);
+	return err ? err : interfaces_usable(interfaces, at, &link);
 }
 
 struct cover {

@@ -39,6 +39,9 @@ struct interfaces {
  */
 int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why, size_t size);
 
+/* Those of an earlier run that the engine has adopted, without a packet lost between. */
+int interfaces_adopt(struct interfaces *interfaces);
+
 /* Attaches to the interface that has ADDRESS, for a wildcard to all that have any. */
 int interfaces_cover(struct interfaces *interfaces, const struct address *address, char *why,
 		     size_t size);

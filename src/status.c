@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,38 +24,121 @@ static void status_path(pid_t pid, struct sockaddr_un *ret)
 	snprintf(ret->sun_path, sizeof(ret->sun_path), STATUS_DIRECTORY "/%d.sock", pid);
 }
 
-bool status_is_served(pid_t pid)
+/* Who listens there; 0: nobody. */
+static pid_t status_peer(const struct sockaddr_un *address)
 {
-	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool served;
+	struct ucred who = {};
+	socklen_t length = sizeof(who);
 
-	status_path(pid, &address);
-	served = fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address));
+	if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof(*address)))
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length);
 	if (fd >= 0)
 		close(fd);
-	return served;
+	return who.pid;
+}
+
+pid_t status_process(pid_t pid)
+{
+	struct sockaddr_un address;
+
+	status_path(pid, &address);
+	return status_peer(&address);
+}
+
+pid_t status_follower(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strncmp(name, STATUS_FOLLOWER, strlen(STATUS_FOLLOWER)))
+		return 0;
+	snprintf(address.sun_path, sizeof(address.sun_path), STATUS_DIRECTORY "/%.64s", name);
+	return status_peer(&address);
+}
+
+static int status_bind(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	unlink(address->sun_path);
+	if (!bind(fd, (const struct sockaddr *)address, sizeof(*address)) && !listen(fd, 8))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static void status_follow_path(struct sockaddr_un *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->sun_family = AF_UNIX;
+	snprintf(ret->sun_path, sizeof(ret->sun_path), STATUS_DIRECTORY "/" STATUS_FOLLOWER "%d",
+		 getpid());
+}
+
+int status_follow(void)
+{
+	struct sockaddr_un address;
+
+	mkdir(STATUS_DIRECTORY, 0700);
+	status_follow_path(&address);
+	return status_bind(&address);
+}
+
+void status_follow_close(int socket)
+{
+	struct sockaddr_un address;
+
+	if (socket < 0)
+		return;
+	status_follow_path(&address);
+	unlink(address.sun_path);
+	close(socket);
+	rmdir(STATUS_DIRECTORY);
+}
+
+bool status_is_served(pid_t pid)
+{
+	return status_process(pid) > 0;
+}
+
+pid_t *status_served(void)
+{
+	DIR *directory = opendir(STATUS_DIRECTORY);
+	size_t count = 0, size = 16;
+	pid_t *all = calloc(size, sizeof(*all)), *more, pid;
+	struct dirent *entry;
+
+	while (all && directory && (entry = readdir(directory))) {
+		pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (pid <= 0)
+			continue;
+		all[count++] = pid;
+		if (count < size)
+			continue;
+		more = realloc(all, 2 * size * sizeof(*all));
+		if (!more)
+			break;
+		all = more;
+		size *= 2;
+	}
+	if (all)
+		all[count < size ? count : size - 1] = 0;
+	if (directory)
+		closedir(directory);
+	return all;
 }
 
 int status_listen(pid_t pid)
 {
 	struct sockaddr_un address;
-	int fd, err;
 
 	if (mkdir(STATUS_DIRECTORY, 0700) && errno != EEXIST)
 		return -errno;
 	status_path(pid, &address);
-	if (status_is_served(pid))
-		return -EBUSY;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	unlink(address.sun_path);
-	if (!bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, 8))
-		return fd;
-	err = -errno;
-	close(fd);
-	return err;
+	return status_is_served(pid) ? -EBUSY : status_bind(&address);
 }
 
 void status_close(int socket, pid_t pid)
@@ -80,12 +164,12 @@ static void add_address(cJSON *object, const char *name, const struct tp_binding
 	cJSON_AddStringToObject(object, name, both);
 }
 
-static void add_leg(cJSON *object, const char *name, const struct tp_leg *leg)
+static void add_count(cJSON *object, const char *name, struct tp_count count)
 {
 	cJSON *direction = cJSON_AddObjectToObject(object, name);
 
-	cJSON_AddNumberToObject(direction, "packets", leg->own.packets + leg->shared.packets);
-	cJSON_AddNumberToObject(direction, "bytes", leg->own.bytes + leg->shared.bytes);
+	cJSON_AddNumberToObject(direction, "packets", count.packets);
+	cJSON_AddNumberToObject(direction, "bytes", count.bytes);
 }
 
 static double seconds_left(__u64 expires_ns)
@@ -98,7 +182,8 @@ static double seconds_left(__u64 expires_ns)
 	return left > 0 ? (long)left : 0;
 }
 
-static void add_binding(cJSON *array, const struct engine *engine, const struct tp_binding *b)
+static void add_binding(cJSON *array, const struct engine *engine, __u32 slot,
+			const struct tp_binding *b)
 {
 	const struct tp_allocation *a = &engine->allocations[b->allocation];
 	cJSON *object = cJSON_CreateObject();
@@ -114,8 +199,8 @@ static void add_binding(cJSON *array, const struct engine *engine, const struct 
 	cJSON_AddStringToObject(object, "user", user);
 	cJSON_AddStringToObject(object, "realm", realm);
 	cJSON_AddNumberToObject(object, "expires_in_s", seconds_left(b->expires_ns));
-	add_leg(object, "upstream", &b->leg[TP_UP]);
-	add_leg(object, "downstream", &b->leg[TP_DOWN]);
+	add_count(object, "upstream", engine_count(engine, slot, TP_UP));
+	add_count(object, "downstream", engine_count(engine, slot, TP_DOWN));
 	cJSON_AddItemToArray(array, object);
 }
 
@@ -126,7 +211,29 @@ static void add_bindings(cJSON *server, const struct engine *engine)
 
 	for (__u32 slot = 0; slot < engine->max_bindings; slot++)
 		if (engine_binding(engine, slot, &b) && b.allocation < engine->max_bindings)
-			add_binding(array, engine, &b);
+			add_binding(array, engine, slot, &b);
+}
+
+static void add_observer(cJSON *array, const struct supervisor *s,
+			 const struct symbols_event *event, const struct symbols_probe *probe,
+			 unsigned int plan)
+{
+	const struct tp_probe_stats *stats = &s->engine.stats[plan];
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "event", symbols_event_name(event->kind));
+	cJSON_AddStringToObject(object, "source", "uprobe");
+	cJSON_AddStringToObject(object, "function", probe->function);
+	if (probe->within)
+		cJSON_AddStringToObject(object, "within", probe->within);
+	cJSON_AddNumberToObject(object, "offset", probe->offset);
+	cJSON_AddStringToObject(object, "symbols", s->symbols->origin);
+	cJSON_AddBoolToObject(object, "attached", attach_is_on(&s->attach, plan));
+	cJSON_AddNumberToObject(object, "hits", stats->hits);
+	cJSON_AddNumberToObject(object, "mean_ns", stats->hits ? stats->ns / stats->hits : 0);
+	cJSON_AddNumberToObject(object, "failed_reads", stats->failed_reads);
+	cJSON_AddStringToObject(object, "why", event->why ? event->why : "");
+	cJSON_AddItemToArray(array, object);
 }
 
 static void add_snooped(cJSON *array, const struct supervisor *s)
@@ -174,7 +281,6 @@ static void add_observers(cJSON *server, const struct supervisor *s)
 {
 	cJSON *array = cJSON_AddArrayToObject(server, "observers");
 	unsigned int plan = 0;
-	cJSON *object;
 
 	add_snooped(array, s);
 	for (unsigned int e = 0; s->symbols && e < s->symbols->events; e++) {
@@ -182,20 +288,48 @@ static void add_observers(cJSON *server, const struct supervisor *s)
 
 		if (!observers_probes(&s->observers, event->kind))
 			continue;
-		for (unsigned int p = 0; p < event->probes; p++, plan++) {
-			object = cJSON_CreateObject();
-			cJSON_AddStringToObject(object, "event", symbols_event_name(event->kind));
-			cJSON_AddStringToObject(object, "source", "uprobe");
-			cJSON_AddStringToObject(object, "function", event->probe[p].function);
-			cJSON_AddNumberToObject(object, "offset", event->probe[p].offset);
-			cJSON_AddStringToObject(object, "symbols", s->symbols->origin);
-			cJSON_AddNumberToObject(object, "hits", s->engine.stats[plan].hits);
-			cJSON_AddNumberToObject(object, "failed_reads",
-						s->engine.stats[plan].failed_reads);
-			cJSON_AddStringToObject(object, "why", event->why ? event->why : "");
-			cJSON_AddItemToArray(array, object);
-		}
+		for (unsigned int p = 0; p < event->probes; p++)
+			add_observer(array, s, event, &event->probe[p], plan++);
 	}
+}
+
+static void add_kernel_observer(cJSON *array, const char *event, const char *source,
+				const char *function, __u64 hits, const char *why)
+{
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "event", event);
+	cJSON_AddStringToObject(object, "source", source);
+	cJSON_AddStringToObject(object, "function", function);
+	cJSON_AddNumberToObject(object, "offset", 0);
+	cJSON_AddStringToObject(object, "symbols", "kernel");
+	cJSON_AddNumberToObject(object, "hits", hits);
+	cJSON_AddNumberToObject(object, "failed_reads", 0);
+	cJSON_AddStringToObject(object, "why", why);
+	cJSON_AddItemToArray(array, object);
+}
+
+/* What the kernel tells: of the sockets by the first way that it has, of the process. */
+static void add_kernel_observers(cJSON *server, const struct supervisor *s)
+{
+	static const char *const functions[] = {
+		[WATCH_FENTRY] = "udp_destroy_sock, udpv6_destroy_sock",
+		[WATCH_CGROUP] = "sock_release",
+		[WATCH_SOCK_DIAG] = "SKNLGRP_INET_UDP_DESTROY",
+		[WATCH_NOTHING] = "",
+	};
+	cJSON *array = cJSON_GetObjectItem(server, "observers");
+	const struct watch *watch = &s->watch;
+
+	add_kernel_observer(array, symbols_event_name(TP_EVENT_SOCKET_CLOSED),
+			    watch_source_name(watch->source), functions[watch->source],
+			    watch_seen(watch, TP_SEEN_SOCKET), watch->why);
+	add_kernel_observer(array, "server_gone", "tracepoint", "sched_process_exit",
+			    watch_seen(watch, TP_SEEN_EXIT), "");
+	add_kernel_observer(array, "server_gone", "tracepoint", "sched_process_exec",
+			    watch_seen(watch, TP_SEEN_EXEC), "");
+	add_kernel_observer(array, "server_gone", "tracepoint", "signal_deliver",
+			    watch_seen(watch, TP_SEEN_CRASH), "");
 }
 
 static void add_interfaces(cJSON *server, const struct interfaces *interfaces)
@@ -268,6 +402,7 @@ static char *status_json(const struct supervisor *s)
 	cJSON_AddStringToObject(server, "build_id", image_build_id(s->image));
 	cJSON_AddNumberToObject(server, "netns", s->server.netns);
 	add_observers(server, s);
+	add_kernel_observers(server, s);
 	add_interfaces(server, &s->interfaces);
 	add_bindings(server, &s->engine);
 	add_counters(server, &s->engine);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <sys/signalfd.h>
@@ -16,8 +17,10 @@
 #include "src/netlink.h"
 #include "src/paths.h"
 #include "src/pins.h"
+#include "src/privileges.h"
 #include "src/status.h"
 #include "src/supervise.h"
+#include "symbols/apart.h"
 #include "symbols/image.h"
 #include "symbols/symbols.h"
 
@@ -27,18 +30,20 @@
 static int supervise_resolve(struct supervisor *s, char *why)
 {
 	struct symbols_options options;
-	char detail[SYMBOLS_WHY] = "";
+	char detail[SYMBOLS_WHY] = "", root[64];
 	int err;
 
-	err = image_open(s->server.exe_link, &s->image);
+	err = image_open_unread(s->server.exe_link, &s->image);
 	if (err) {
 		say(why, "can't read " EXE ", the program of process %d: %s", s->server.exe,
 		    s->server.pid, strerror(-err));
 		return err;
 	}
 	paths_symbols_options(s->options.symbols_dir, s->options.profiles_dir, &options);
+	snprintf(root, sizeof(root), "/proc/%d/root", s->server.pid);
+	options.root = root;
 	if (s->options.mode != OBSERVE_SNOOP)
-		err = symbols_resolve(s->image, &options, &s->symbols, detail);
+		err = apart_resolve(s->image, NULL, &options, &s->symbols, detail);
 	if (err == -ENOENT) {
 		say(why, "%s; if it is one, --mode snoop learns from its packets", detail);
 		return err;
@@ -62,7 +67,8 @@ static int supervise_require(struct supervisor *s, char *why)
 	for (unsigned int i = 0; s->options.mode == OBSERVE_UPROBE && i < s->symbols->events; i++) {
 		const struct symbols_event *event = &s->symbols->event[i];
 
-		if (!event->required || event->probes)
+		/* Closed sockets the kernel tells of, too. */
+		if (!event->required || event->probes || event->kind == TP_EVENT_SOCKET_CLOSED)
 			continue;
 		say(why,
 		    "event `%s` of " EXE " can't be observed: %.*s; --mode auto snoops it, see "
@@ -94,20 +100,35 @@ static int supervise_settings(struct supervisor *s, char *why)
 	if (s->observers.snooped & SNOOP_COMMIT && s->snoop.settings.limited) {
 		say(why,
 		    "process %d limits the bandwidth of sessions (%s), which packets don't tell "
-		    "of: "
-		    "it can't be snooped; a symbol map or debug information is needed",
+		    "of: it can't be snooped; a symbol map or debug information is needed",
 		    s->server.pid, wire.limit_option);
 		return -EOPNOTSUPP;
 	}
 	return 0;
 }
 
+/* Left by a turnpike that was killed, for a server that is no more. */
+static void sweep(pid_t pid, void *data)
+{
+	(void)data;
+	if (!status_is_served(pid) && !engine_is_alive(pid))
+		pins_remove(pid);
+}
+
 static int supervise_load(struct supervisor *s, char *why)
 {
-	int err;
+	int err = pins_open(s->server.pid);
 
-	pins_sweep(status_is_served);
-	err = engine_load(&s->engine, s->options.max_bindings);
+	if (err)
+		log_warning("can't pin anything under /sys/fs/bpf: %s; if turnpike is killed, all "
+			    "goes back to the server",
+			    strerror(-err));
+	pins_each(sweep, NULL);
+	/* What packets told is not known to the next run, so it doesn't outlive this one. */
+	if (s->observers.snooped && !err)
+		pins_remove(s->server.pid);
+	err = engine_load_pinned(&s->engine, s->options.max_bindings,
+				 err || s->observers.snooped ? 0 : s->server.pid);
 	if (!err && s->observers.snooped)
 		err = snoop_load(&s->snoop, &s->engine);
 	if (err) {
@@ -117,10 +138,11 @@ static int supervise_load(struct supervisor *s, char *why)
 		    strerror(-err));
 		return err;
 	}
-	err = pins_make(s->engine.uprobe->obj, s->server.pid);
-	if (err)
-		log_warning("can't pin the maps under /sys/fs/bpf: %s; only bpftool will miss them",
-			    strerror(-err));
+	if (s->engine.adopted) {
+		log_info("adopted: what an earlier turnpike left in the kernel for process %d",
+			 s->server.pid);
+		hops_invalidate(&s->engine);
+	}
 	s->attach.skeleton = s->engine.uprobe;
 	return 0;
 }
@@ -145,6 +167,14 @@ static int supervise_interfaces(struct supervisor *s, char *why)
 	s->interfaces.netlink = s->netlink;
 	s->interfaces.generic_only = s->options.generic;
 	s->interfaces.native_only = s->options.native;
+	if (s->engine.adopted) {
+		err = interfaces_adopt(&s->interfaces);
+		if (err) {
+			say(why, "can't take over the interfaces: %s; `turnpike stop` removes them",
+			    strerror(-err));
+			return err;
+		}
+	}
 	if (s->options.interfaces) {
 		err = interfaces_named(&s->interfaces, s->options.interfaces, why, SUPERVISE_WHY);
 		s->interfaces.fixed = true;
@@ -162,6 +192,35 @@ static int supervise_interfaces(struct supervisor *s, char *why)
 			return err;
 	}
 	return 0;
+}
+
+static bool probe_stays(const struct attach_probe *probe)
+{
+	return probe->link && !probe->until;
+}
+
+static bool is_probe(const char *name, void *data)
+{
+	const struct attach *attach = data;
+	unsigned long index = strtoul(name + strlen("probe-"), NULL, 10);
+
+	return index < attach->probes && probe_stays(&attach->probe[index]);
+}
+
+/* An earlier run's are let go once ours are there: an event that both see changes nothing twice. */
+static int pin_probes(struct supervisor *s)
+{
+	char name[PINS_NAME];
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < s->attach.probes; i++) {
+		if (!probe_stays(&s->attach.probe[i]))
+			continue;
+		snprintf(name, sizeof(name), "probe-%u", i);
+		err = engine_pin(&s->engine, name, bpf_link__fd(s->attach.probe[i].link));
+	}
+	pins_drop(s->server.pid, "probe-", is_probe, &s->attach);
+	return err;
 }
 
 static int supervise_probes(struct supervisor *s, char *why)
@@ -185,7 +244,10 @@ static int supervise_probes(struct supervisor *s, char *why)
 			}
 		}
 	}
-	return 0;
+	err = pin_probes(s);
+	if (err)
+		say(why, "can't pin the probes: %s", strerror(-err));
+	return err;
 }
 
 static int supervise_snoop(struct supervisor *s, char *why)
@@ -269,6 +331,14 @@ static int on_notice(void *context, void *data, size_t size)
 	return 0;
 }
 
+static bool has_socket_probes(const struct supervisor *s)
+{
+	for (unsigned int i = 0; s->symbols && i < s->symbols->events; i++)
+		if (s->symbols->event[i].kind == TP_EVENT_SOCKET_CLOSED)
+			return s->symbols->event[i].probes;
+	return s->observers.snooped & SNOOP_SOCKET_CLOSED;
+}
+
 static int supervise_watch(struct supervisor *s, char *why)
 {
 	int err;
@@ -280,11 +350,19 @@ static int supervise_watch(struct supervisor *s, char *why)
 		return -errno;
 	}
 	WRITE_ONCE(s->engine.config->live[0], s->server.pid);
-	err = engine_watch_exit(&s->engine);
-	if (err)
+	err = watch_start(&s->watch, &s->engine, s->options.sockets);
+	if (!err)
+		err = watch_renew(&s->watch, s->options.lease);
+	if (err) {
 		say(why, "can't watch for the end of process %d: %s", s->server.pid,
 		    strerror(-err));
-	return err;
+		return err;
+	}
+	if (s->watch.source == WATCH_NOTHING && (s->options.sockets || !has_socket_probes(s))) {
+		say(why, "closed sockets can't be seen: %s; try another --sockets", s->watch.why);
+		return -EOPNOTSUPP;
+	}
+	return 0;
 }
 
 static int supervise_claim(struct supervisor *s, char *why)
@@ -295,6 +373,17 @@ static int supervise_claim(struct supervisor *s, char *why)
 	else if (s->socket < 0)
 		say(why, "can't listen in " STATUS_DIRECTORY ": %s", strerror(-s->socket));
 	return s->socket < 0 ? s->socket : 0;
+}
+
+/* All that needs more has been done. */
+static int supervise_drop(struct supervisor *s, char *why)
+{
+	int err = privileges_drop();
+
+	(void)s;
+	if (err)
+		say(why, "can't give up privileges: %s", strerror(-err));
+	return err;
 }
 
 static void supervise_say_attached(struct supervisor *s)
@@ -314,9 +403,9 @@ static void supervise_say_attached(struct supervisor *s)
 int supervise_start(struct supervisor *s, const struct supervise_options *options, char *why)
 {
 	int (*const steps[])(struct supervisor *, char *) = {
-		supervise_resolve, supervise_require, supervise_settings,
-		supervise_claim,   supervise_load,    supervise_interfaces,
-		supervise_watch,   supervise_snoop,   supervise_probes,
+		supervise_resolve, supervise_require,	 supervise_settings, supervise_claim,
+		supervise_load,	   supervise_interfaces, supervise_watch,    supervise_snoop,
+		supervise_probes,  supervise_drop,
 	};
 	int err;
 
@@ -345,9 +434,10 @@ static int signals_open(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-#define SUPERVISE_SWEEP_MS 1000
+/* How often it is looked after what no event tells; a fraction of the shortest lease. */
+#define SUPERVISE_TICK_MS 500
 
-/* Now and then, however busy the loop is. */
+/* Once a second, however busy the loop is. */
 static void supervise_sweep(struct supervisor *s)
 {
 	struct timespec now;
@@ -361,21 +451,25 @@ static void supervise_sweep(struct supervisor *s)
 
 int supervise_loop(struct supervisor *s)
 {
-	enum { SIGNAL, PROCESS, NOTICE, NETWORK, STATUS, FDS };
+	enum { SIGNAL, PROCESS, NOTICE, NETWORK, STATUS, SOCKETS, FDS };
 	struct pollfd fds[FDS] = {
 		[SIGNAL] = {.fd = signals_open(), .events = POLLIN},
 		[PROCESS] = {.fd = s->server.pidfd, .events = POLLIN},
 		[NOTICE] = {.fd = ring_buffer__epoll_fd(s->notices), .events = POLLIN},
 		[NETWORK] = {.fd = netlink_watch_fd(s->netlink), .events = POLLIN},
 		[STATUS] = {.fd = s->socket, .events = POLLIN},
+		[SOCKETS] = {.fd = watch_fd(&s->watch), .events = POLLIN},
 	};
 	int err = fds[SIGNAL].fd < 0 ? -errno : 0;
 
 	while (!err) {
-		if (poll(fds, FDS, s->observers.snooped ? SUPERVISE_SWEEP_MS : -1) < 0 &&
-		    errno != EINTR)
+		attach_expire(&s->attach); /* to the second, as often as this wakes up */
+		if (poll(fds, FDS, SUPERVISE_TICK_MS) < 0 && errno != EINTR)
 			err = -errno;
+		watch_renew(&s->watch, s->options.lease);
 		supervise_sweep(s);
+		if (fds[SOCKETS].revents)
+			watch_read(&s->watch, s->server.pid);
 		if (fds[NOTICE].revents)
 			ring_buffer__consume(s->notices);
 		if (fds[PROCESS].revents || s->server_gone)
@@ -398,14 +492,15 @@ void supervise_stop(struct supervisor *s)
 {
 	if (s->engine.config)
 		WRITE_ONCE(s->engine.config->live[0], 0);
+	if (s->engine.pid)
+		pins_remove(s->server.pid);
 	interfaces_free(&s->interfaces);
 	attach_free(&s->attach);
 	snoop_free(&s->snoop);
+	watch_stop(&s->watch);
 	if (s->notices)
 		ring_buffer__free(s->notices);
 	status_close(s->socket, s->server.pid);
-	if (s->engine.uprobe)
-		pins_remove(s->server.pid);
 	engine_free(&s->engine);
 	netlink_close(s->netlink);
 	symbols_free(s->symbols);

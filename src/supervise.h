@@ -10,6 +10,7 @@
 #include "src/observers.h"
 #include "src/server.h"
 #include "src/snoop.h"
+#include "src/watch.h"
 
 struct image;
 struct netlink;
@@ -22,6 +23,8 @@ struct supervise_options {
 	bool generic, native;	/* --hook: only that kind; neither: the best */
 	enum observers_mode mode;
 	__u32 max_bindings;
+	unsigned int lease; /* seconds that all goes on without us */
+	enum watch_source sockets;
 	const char *symbols_dir, *profiles_dir; /* NULL: the usual places */
 };
 
@@ -34,6 +37,7 @@ struct supervisor {
 	struct engine engine;
 	struct snoop snoop;
 	struct attach attach;
+	struct watch watch;
 	struct interfaces interfaces;
 	struct netlink *netlink;
 	struct ring_buffer *notices;

@@ -6,7 +6,9 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-const volatile __u32 target; /* interface that generator and redirect send to */
+const volatile __u32 target;		   /* interface that generator and redirect send to */
+const volatile __u64 begin[BENCH_AT6 / 8]; /* of each of the generator's frames */
+const volatile __u32 flow_at;		   /* BENCH_AT4 or BENCH_AT6 */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -41,9 +43,18 @@ int generate(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct bench_flow *flow = next_flow();
 
-	if (!flow || data + sizeof(*flow) > end)
+	if (!flow || data + BENCH_AT6 + sizeof(*flow) > end)
 		return XDP_DROP;
-	__builtin_memcpy(data, flow, sizeof(*flow));
+	for (int i = 0; i < BENCH_AT4 / 8; i++)
+		write_u64(data + 8 * i, begin[i]);
+	data += BENCH_AT4;
+	if (flow_at == BENCH_AT6) {
+		write_u64(data, begin[4]);
+		write_u64(data + 8, begin[5]);
+		data += BENCH_AT6 - BENCH_AT4;
+	}
+	write_u64(data, flow->word[0]);
+	write_u64(data + 8, flow->word[1]);
 	return bpf_redirect(target, 0);
 }
 

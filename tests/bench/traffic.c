@@ -7,7 +7,8 @@
  *   traffic bare DEV TARGET       the same program, where there is none
  *   traffic pass DEV              a program that does nothing
  *   traffic send DEV FILE CPUS SECONDS [RATE]
- * FILE: a frame's length (u32), the frame, then flows (struct bench_flow).
+ * FILE: a frame's length and where its flows lie in it (u32 each), the frame, then flows
+ * (struct bench_flow).
  * RATE: packets a second of each CPU; without it, as many as will go.
  */
 #include <errno.h>
@@ -55,12 +56,17 @@ static unsigned int device(const char *name)
 	return index;
 }
 
-static void load(unsigned int target)
+static void open_for(unsigned int target)
 {
 	skeleton = bench_bpf__open();
 	if (!skeleton)
 		die("open");
 	skeleton->rodata->target = target;
+}
+
+static void load(unsigned int target)
+{
+	open_for(target);
 	if (bench_bpf__load(skeleton))
 		die("load");
 }
@@ -166,13 +172,13 @@ static void *send_all(void *data)
 }
 
 static unsigned int read_file(const char *path, void *frame, unsigned int *length,
-			      struct bench_flow *flows)
+			      unsigned int *flow_at, struct bench_flow *flows)
 {
 	FILE *file = fopen(path, "r");
 	size_t count;
 
 	if (!file || fread(length, sizeof(*length), 1, file) != 1 || *length > FRAME ||
-	    fread(frame, *length, 1, file) != 1)
+	    fread(flow_at, sizeof(*flow_at), 1, file) != 1 || fread(frame, *length, 1, file) != 1)
 		die(path);
 	count = fread(flows, sizeof(*flows), BENCH_FLOWS, file);
 	fclose(file);
@@ -205,12 +211,16 @@ static int send_file(const char *name, const char *path, int cpus, double second
 	static struct bench_flow flows[BENCH_FLOWS];
 	static struct sender senders[64];
 	static unsigned char frame[FRAME];
-	unsigned int length, count = read_file(path, frame, &length, flows);
+	unsigned int length, flow_at, count = read_file(path, frame, &length, &flow_at, flows);
 	unsigned long sent = 0;
 
 	if (!count || cpus < 1 || cpus > 64)
 		die("nothing to send");
-	load(device(name));
+	open_for(device(name));
+	memcpy((void *)skeleton->rodata->begin, frame, sizeof(skeleton->rodata->begin));
+	skeleton->rodata->flow_at = flow_at;
+	if (bench_bpf__load(skeleton))
+		die("load");
 	for (unsigned int i = 0; i < count; i++)
 		if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.flows), &i, &flows[i], BPF_ANY))
 			die("flows");

@@ -239,6 +239,9 @@ class World:
         for process in reversed(self.processes):
             if process.alive():
                 process.stop(signal.SIGTERM if isinstance(process, Turnpike) else signal.SIGKILL, 5)
+        for process in self.processes:  # what killed turnpikes have left
+            if os.path.exists(os.path.join(PINS, str(process.pid))):
+                sh(TURNPIKE, "stop", "--pid", str(process.pid), check=False)
         for sock in self.sockets:
             sock.close()
         for namespace in self.namespaces:
@@ -408,13 +411,16 @@ class World:
             sh("sqlite3", path, text=text)
         return path
 
-    def start_coturn(self, path=STOCK_COTURN, extra=(), ipv6=False, port=3478, ports=(50000, 50999), verbose=False):
-        """Start a coturn in the server's namespace and wait until it listens."""
+    def start_coturn(self, path=STOCK_COTURN, extra=(), ipv6=False, port=3478, ports=(50000, 50999), verbose=False,
+                     database=None):
+        """Start a coturn (a path, or words that begin the command line) in the server's namespace and wait until it
+        listens."""
         listen, relay = ([SERVER4, SERVER6], [RELAY4, RELAY6]) if ipv6 else ([SERVER4], [RELAY4])
         number = len(self.processes)
-        args = [path, "-n", "-b", self.database(), "-p", str(port), "-a", "-u", f"{USER}:{PASSWORD}", "-r", REALM,
+        command = [path] if isinstance(path, str) else list(path)
+        args = [*command, "-n", "-b", database or self.database(), "-p", str(port), "-a", "-u", f"{USER}:{PASSWORD}", "-r", REALM,
                 "--min-port", str(ports[0]), "--max-port", str(ports[1]), "-l", "stdout", "--no-tls", "--no-dtls",
-                "--no-cli", "--pidfile", self.path(f"coturn.{number}.pid")]
+                "--no-cli", "--pidfile", "/dev/null" if database else self.path(f"coturn.{number}.pid")]
         args += [arg for address in listen for arg in ("-L", address)]
         args += [arg for address in relay for arg in ("-E", address)]
         args += ["-v"] if verbose else []
@@ -432,7 +438,10 @@ class World:
 
     def start_turnpike(self, pid, *extra):
         """`turnpike run --pid`, on the machine's own namespaces, as a user does it."""
-        turnpike = Turnpike([TURNPIKE, "run", "--pid", str(pid), *extra], self.log_path("turnpike"))
+        return self.run_turnpike("--pid", str(pid), *extra)
+
+    def run_turnpike(self, *args):
+        turnpike = Turnpike([TURNPIKE, "run", *args], self.log_path("turnpike"))
         self.processes.append(turnpike)
         return turnpike
 

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct host_frame host;
-	struct tp_binding b;
+	struct frame_bound b;
 	struct frame frame;
 	struct input input;
 	int was_right;

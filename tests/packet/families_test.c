@@ -157,22 +157,19 @@ static void relay_socket_gone(void **state)
 static void bind_other(const struct frame_hosts *to, const char *other_client,
 		       const char *other_server)
 {
-	struct tp_binding b = engine.bindings[FRAME_SLOT];
-	struct tp_flow flow;
+	struct frame_bound bound = {.binding = engine.bindings[FRAME_SLOT]};
+	struct tp_binding *b = &bound.binding;
 
-	b.generation = 9;
-	b.client_family = frame_family(other_client);
-	memset(b.address, 0, sizeof(b.address));
-	frame_end(&b, TP_CLIENT, other_client, FRAME_CLIENT_PORT + 1);
-	frame_end(&b, TP_SERVER, other_server, FRAME_SERVER_PORT);
-	frame_end(&b, TP_RELAY, to->peer, FRAME_PEER_PORT);
-	frame_end(&b, TP_PEER, to->relay, FRAME_RELAY_PORT);
-	frame_hop(&b, TP_UP, 1, 1500);
-	frame_hop(&b, TP_DOWN, 1, 1500);
-	engine.bindings[OTHER_SLOT] = b;
-	flow = binding_flow(&b, TP_DOWN);
-	frame_add_flow(&engine, &flow, OTHER_SLOT);
-	engine.bindings[FRAME_SLOT].leg[TP_UP].hop.device = TP_HOP_LOCAL;
+	b->generation = 9;
+	b->client_family = frame_family(other_client);
+	memset(b->address, 0, sizeof(b->address));
+	frame_end(b, TP_CLIENT, other_client, FRAME_CLIENT_PORT + 1);
+	frame_end(b, TP_SERVER, other_server, FRAME_SERVER_PORT);
+	frame_end(b, TP_RELAY, to->peer, FRAME_PEER_PORT);
+	frame_end(b, TP_PEER, to->relay, FRAME_RELAY_PORT);
+	frame_legs(&bound, 1);
+	frame_put(&engine, OTHER_SLOT, &bound);
+	frame_hop(&engine, FRAME_SLOT, TP_UP)->device = TP_HOP_LOCAL;
 }
 
 static void hairpin(void **state)
@@ -206,8 +203,8 @@ static void hairpin(void **state)
 /* Either binding's end is the end; a client that is this very machine is the server's. */
 static void hairpin_doubts(void **state)
 {
-	struct tp_translation *first = &engine.bindings[FRAME_SLOT].leg[TP_UP].translation;
-	struct tp_leg *second = &engine.bindings[OTHER_SLOT].leg[TP_DOWN];
+	struct tp_leg *first = frame_leg(&engine, FRAME_SLOT, TP_UP);
+	struct tp_leg *second = frame_leg(&engine, OTHER_SLOT, TP_DOWN);
 	struct frame frame;
 
 	(void)state;
@@ -218,17 +215,18 @@ static void hairpin_doubts(void **state)
 		bind_other(&frame_families[0], "10.0.0.77", "10.0.0.1");
 		frame_up_channel(&frame, "x", 1, 0);
 		if (i == 0)
-			first->generation = 0;
+			first->in.ports = 0;
 		else if (i == 1)
-			second->translation.generation = 0;
+			second->in.ports = 0;
 		else if (i == 2)
 			first->sequence |= 1;
 		else if (i == 3)
-			second->translation.sequence |= 1;
+			second->sequence |= 1;
 		else if (i == 4)
-			second->translation.expires = 1, reason = TP_PASSED_EXPIRED;
+			second->expires -= 1U << 31, reason = TP_PASSED_EXPIRED;
 		else if (i == 5)
-			second->hop.device = TP_HOP_LOCAL, reason = TP_PASSED_NO_ROUTE;
+			frame_hop(&engine, OTHER_SLOT, TP_DOWN)->device = TP_HOP_LOCAL,
+						       reason = TP_PASSED_NO_ROUTE;
 		else
 			frame.byte[24] ^= 1, reason = TP_PASSED_CHECKSUM; /* the IP header's */
 		expect_passed(&engine, &frame, reason);

@@ -9,10 +9,12 @@
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "bpf/fastpath.skel.h"
 #include "bpf/index.h"
+#include "bpf/hop.h"
 #include "bpf/rewrite.h"
 #include "probes/uprobe.skel.h"
 #include "src/engine.h"
@@ -215,25 +217,44 @@ static inline void frame_end(struct tp_binding *b, int end, const char *address,
 	b->port[end] = htons(port);
 }
 
-static inline void frame_hop(struct tp_binding *b, int direction, uint32_t ifindex, uint16_t mtu)
-{
-	struct tp_hop hop = {
-		.generation = 1,
-		.binding = b->generation,
-		.ifindex = ifindex,
-		.mtu = mtu,
-		.destination = {2, 0, 0, 0, direction, 4},
-		.source = {2, 0, 0, 0, direction, 3},
-	};
+/* A binding with all that the fast path needs of it, outside any map. */
+struct frame_bound {
+	struct tp_binding binding;
+	struct tp_leg leg[TP_DIRECTIONS];
+	struct tp_hop hop[TP_DIRECTIONS];
+};
 
-	b->leg[direction].hop = hop;
-	binding_translate(b, direction, UINT64_MAX, &b->leg[direction].translation);
+static inline struct tp_leg *frame_leg(struct engine *engine, uint32_t slot, int direction)
+{
+	return &engine->legs[leg_index(slot, direction, engine->max_bindings)];
+}
+
+/* The tests' legs have a hop each. */
+static inline struct tp_hop *frame_hop(struct engine *engine, uint32_t slot, int direction)
+{
+	return &engine->hops[2 * slot + direction];
+}
+
+/* To an interface both ways (loopback: 1), once its ends are set. */
+static inline void frame_legs(struct frame_bound *b, uint32_t ifindex)
+{
+	for (int direction = 0; direction < TP_DIRECTIONS; direction++) {
+		b->hop[direction] = (struct tp_hop){
+			.generation = 1,
+			.ifindex = ifindex,
+			.mtu = 1500,
+			.destination = {2, 0, 0, 0, direction, 4},
+			.source = {2, 0, 0, 0, direction, 3},
+		};
+		binding_terms(&b->binding, direction, &b->binding.terms[direction]);
+		binding_leg(&b->binding, direction, 0, &b->leg[direction]);
+	}
 }
 
 static inline void frame_add_flow(struct engine *engine, const struct tp_flow *flow, uint32_t slot)
 {
 	__u64 hash = index_hash(flow, engine->config->index_secret);
-	__u64 entry = index_entry(hash, slot);
+	__u32 entry = index_entry(hash, slot);
 	struct tp_bucket *bucket =
 		&engine->flows[index_bucket(hash, 0, engine->config->index_shift)];
 
@@ -242,9 +263,10 @@ static inline void frame_add_flow(struct engine *engine, const struct tp_flow *f
 }
 
 /* The test's one binding, between frame_hosts: to the same interface (loopback) both ways. */
-static inline void frame_binding(struct tp_binding *b)
+static inline void frame_binding(struct frame_bound *b)
 {
-	*b = (struct tp_binding){
+	memset(b, 0, sizeof(*b));
+	b->binding = (struct tp_binding){
 		.generation = 7,
 		.expires_ns = UINT64_MAX,
 		.channel = htons(FRAME_CHANNEL),
@@ -253,28 +275,50 @@ static inline void frame_binding(struct tp_binding *b)
 		.session = 1,
 		.tgid = 1,
 	};
-	frame_end(b, TP_CLIENT, frame_hosts->client, FRAME_CLIENT_PORT);
-	frame_end(b, TP_SERVER, frame_hosts->server, FRAME_SERVER_PORT);
-	frame_end(b, TP_RELAY, frame_hosts->relay, FRAME_RELAY_PORT);
-	frame_end(b, TP_PEER, frame_hosts->peer, FRAME_PEER_PORT);
-	frame_hop(b, TP_UP, 1, 1500);
-	frame_hop(b, TP_DOWN, 1, 1500);
+	frame_end(&b->binding, TP_CLIENT, frame_hosts->client, FRAME_CLIENT_PORT);
+	frame_end(&b->binding, TP_SERVER, frame_hosts->server, FRAME_SERVER_PORT);
+	frame_end(&b->binding, TP_RELAY, frame_hosts->relay, FRAME_RELAY_PORT);
+	frame_end(&b->binding, TP_PEER, frame_hosts->peer, FRAME_PEER_PORT);
+	frame_legs(b, 1);
 }
 
-/* Puts it into the table. */
+/* Jiffies twelve days and more from now at any HZ; they begin 300 seconds before they wrap around.
+ */
+static inline uint32_t frame_later(void)
+{
+	struct timespec now, tick;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	return (now.tv_sec - 300) * (1000000000 / tick.tv_nsec) + (1U << 30);
+}
+
+/* Puts a binding into the table. */
+static inline void frame_put(struct engine *engine, uint32_t slot, const struct frame_bound *b)
+{
+	struct tp_flow flow;
+
+	engine->bindings[slot] = b->binding;
+	for (int direction = 0; direction < TP_DIRECTIONS; direction++) {
+		struct tp_leg *leg = frame_leg(engine, slot, direction);
+
+		*leg = b->leg[direction];
+		leg->expires = frame_later();
+		leg->hop = hop_word(2 * slot + direction, 1);
+		*frame_hop(engine, slot, direction) = b->hop[direction];
+		flow = binding_flow(&b->binding, direction);
+		frame_add_flow(engine, &flow, slot);
+	}
+}
+
 static inline int frame_bind(struct engine *engine)
 {
 	uint32_t loopback = 1, device = 0;
-	struct tp_binding b;
-	struct tp_flow flow;
+	struct frame_bound b;
 
 	frame_binding(&b);
-	engine->bindings[FRAME_SLOT] = b;
+	frame_put(engine, FRAME_SLOT, &b);
 	engine->config->live[0] = 1;
-	for (int direction = 0; direction < TP_DIRECTIONS; direction++) {
-		flow = binding_flow(&b, direction);
-		frame_add_flow(engine, &flow, FRAME_SLOT);
-	}
 	engine->uprobe->bss->shared.port[FRAME_SERVER_PORT].listener = 1;
 	engine->uprobe->bss->shared.port[FRAME_RELAY_PORT].relay = 1;
 	return bpf_map_update_elem(bpf_map__fd(engine->fastpath->maps.devices), &device, &loopback,

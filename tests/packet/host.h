@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <linux/bpf.h>
-#include "bpf/rewrite.h"
+#include "tests/packet/frame.h"
 
 #define HOST_HEADROOM 66 /* and so that IP headers are aligned, as drivers do it */
 
@@ -30,41 +30,41 @@ static inline int host_load(struct host_frame *frame, const void *bytes, size_t 
 	return 1;
 }
 
-static inline int host_is_flow(const struct tp_binding *b, const struct packet *p, int direction,
+static inline int host_is_flow(const struct frame_bound *b, const struct packet *p, int direction,
 			       __be16 channel, int v6)
 {
-	const struct tp_flow *in = &b->leg[direction].translation.in;
 	struct tp_flow flow;
 	__u64 word[4];
 
 	if (v6) {
 		memcpy(word, &p->ip6->saddr, sizeof(word));
 		flow = binding_flow6(word, word + 2, read_u32(&p->udp->source), channel);
-		if (!binding_is_from(b, direction, word, word + 2))
+		if (!binding_is_from(&b->binding, direction, word, word + 2))
 			return 0;
 	} else {
 		flow = binding_flow4(read_u64(&p->ip->saddr), read_u32(&p->udp->source), channel);
 	}
-	return flow.addresses == in->addresses && flow.ports == in->ports;
+	return leg_is_for(&b->leg[direction], direction, &flow);
 }
 
-static inline int host_transmit(struct host_frame *frame, const struct tp_binding *b,
+static inline int host_transmit(struct host_frame *frame, const struct frame_bound *b,
 				const struct packet *p, struct shape shape)
 {
 	const struct tp_leg *leg = &b->leg[shape.direction];
-	const struct tp_translation *t = &leg->translation;
+	const struct tp_hop *hop = &b->hop[shape.direction];
+	struct binding_sums sums = rewrite_sums(shape, leg, &b->binding);
 	struct rewrite_headers h = {};
 	struct rewrite r;
 
-	if (rewrite_prepare(p, frame->end, shape, t, &r) || r.total > leg->hop.mtu)
+	if (rewrite_prepare(p, frame->end, shape, &sums, &r) || r.total > hop->mtu)
 		return XDP_PASS;
-	rewrite_common(shape, leg, &r, &h);
+	rewrite_common(shape, leg, hop, &r, &h);
 	if (shape.out_v6)
-		rewrite_to_6(shape, b, &r, &h);
+		rewrite_to_6(shape, &b->binding, &r, &h);
 	else if (shape.in_v6)
-		rewrite_to_4(shape, t, t->ip_delta, &r, 0, &h);
+		rewrite_to_4(shape, leg, sums.ip, &r, 0, &h);
 	else
-		rewrite_4_to_4(p->ip, shape, t, &r, &h);
+		rewrite_4_to_4(p->ip, shape, leg, sums.ip, &r, &h);
 	frame->data += rewrite_strip(shape);
 	rewrite_write(frame->data, shape, &h);
 	frame->end -= r.trim;
@@ -72,7 +72,7 @@ static inline int host_transmit(struct host_frame *frame, const struct tp_bindin
 }
 
 /* The verdict for one binding, whose listener and relay ports are the only ones with a role. */
-static inline int host_run(struct host_frame *frame, const struct tp_binding *b)
+static inline int host_run(struct host_frame *frame, const struct frame_bound *b)
 {
 	struct packet p;
 	enum packet_kind kind = packet_parse(frame->data, frame->end, &p);
@@ -84,8 +84,8 @@ static inline int host_run(struct host_frame *frame, const struct tp_binding *b)
 		kind = packet_parse6(frame->data, frame->end, &p);
 	if (kind != PACKET_DATAGRAM)
 		return XDP_PASS;
-	listener = p.udp->dest == b->port[TP_SERVER];
-	relay = p.udp->dest == b->port[TP_RELAY];
+	listener = p.udp->dest == b->binding.port[TP_SERVER];
+	relay = p.udp->dest == b->binding.port[TP_RELAY];
 	if ((!listener && !relay) || !packet_lengths(&p, frame->end, v6))
 		return XDP_PASS;
 	header = (const void *)(p.udp + 1);
@@ -96,10 +96,8 @@ static inline int host_run(struct host_frame *frame, const struct tp_binding *b)
 	direction = channel ? TP_UP : TP_DOWN;
 	if (!host_is_flow(b, &p, direction, channel, v6))
 		return XDP_PASS;
-	return host_transmit(
-		frame, b, &p,
-		(struct shape){direction, v6,
-			       !!(b->leg[direction].translation.families & TP_OUT_V6)});
+	return host_transmit(frame, b, &p,
+			     (struct shape){direction, v6, leg_out_v6(&b->leg[direction])});
 }
 
 #endif

@@ -34,22 +34,22 @@ static void finds_what_was_put(void **state)
 static void zero_tag(void **state)
 {
 	struct tp_bucket bucket = {};
-	__u64 hash = 0x1234567812345678ULL;
+	__u64 hash = 0x1234500012345678ULL;
 
 	(void)state;
 	assert_int_equal(index_find(&bucket, hash), -1);
 	index_replace(&bucket, 0, index_entry(hash, 0));
 	assert_int_equal(index_find(&bucket, hash), 0);
-	index_replace(&bucket, index_entry(hash, 0), index_entry(hash, TP_BINDINGS_MAX - 1));
-	assert_int_equal(index_find(&bucket, hash), TP_BINDINGS_MAX - 1);
+	index_replace(&bucket, index_entry(hash, 0), index_entry(hash, (1 << TP_SLOT_BITS) - 1));
+	assert_int_equal(index_find(&bucket, hash), (1 << TP_SLOT_BITS) - 1);
 }
 
 /* What real flows look like: neighbouring addresses, ports and channels. All find room. */
 static void spreads(void **state)
 {
-	const __u32 flows = 2 * 4096, buckets = 1 << 12; /* as many as engine.c gives them */
+	const __u32 flows = 2 * 4096, buckets = 1 << 11; /* as many as engine.c gives them */
 	struct tp_bucket *table = calloc(buckets, sizeof(*table));
-	const __u32 shift = 64 - 12;
+	const __u32 shift = 64 - 11;
 	int second = 0;
 
 	(void)state;
@@ -58,19 +58,17 @@ static void spreads(void **state)
 		__u16 channel = bpf_htons(0x4000 + i % 512);
 		__u64 hash = hash_of(0x0100000a0000000aULL + ((__u64)(i / 512) << 24),
 				     (__u64)channel << 32 | 40000);
-		__u64 entry = index_entry(hash, i);
+		struct tp_bucket *bucket = &table[index_bucket(hash, 0, shift)];
+		__u32 entry = index_entry(hash, i);
 
-		if (index_replace(&table[index_bucket(hash, 0, shift)], 0, entry))
+		if (index_find(bucket, hash) < 0 && index_replace(bucket, 0, entry))
 			continue;
 		second++;
-		assert_true(index_replace(&table[index_bucket(hash, 1, shift)], 0, entry));
+		bucket = &table[index_bucket(hash, 1, shift)];
+		assert_int_equal(index_find(bucket, hash), -1);
+		assert_true(index_replace(bucket, 0, entry));
 	}
-	assert_in_range(second, 0, flows / 100);
-	for (__u32 i = 0; i < buckets; i++)
-		for (int j = 0; j < TP_BUCKET; j++)
-			for (int k = 0; k < j; k++)
-				assert_true(!table[i].entry[j] ||
-					    table[i].entry[j] >> 32 != table[i].entry[k] >> 32);
+	assert_in_range(second, 0, flows / 20);
 	free(table);
 }
 
