@@ -11,27 +11,20 @@ __noinline int expiry_set(__u64 session, __u32 tgid, __u32 channel, const struct
 {
 	struct tp_session_key key = {.session = session, .tgid = tgid, .channel = channel};
 	__u64 *found = bpf_map_lookup_elem(&sessions, &key);
-	struct tp_leg *up, *down;
 	struct tp_binding *b;
-	__u32 slot, expires;
+	__u32 slot;
 	int same;
 
 	if (!found || !peer)
 		return 0;
 	slot = handle_slot(*found);
 	b = binding_at(slot);
-	up = leg_of(slot, TP_UP);
-	down = leg_of(slot, TP_DOWN);
-	if (!b || !up || !down || !commit_lock(&b->sequence))
+	if (!b || !commit_lock(&b->sequence))
 		return 0;
 	same = b->generation == handle_generation(*found) && b->port[TP_PEER] == peer->port &&
 	       same_address(b->address[TP_PEER], peer->address);
-	if (same) {
-		b->expires_ns = expires_ns;
-		expires = commit_jiffies(expires_ns);
-		WRITE_ONCE(up->expires, expires);
-		WRITE_ONCE(down->expires, expires);
-	}
+	if (same)
+		commit_set_end(b, slot, expires_ns);
 	seq_unlock(&b->sequence);
 	return same;
 }

@@ -46,7 +46,7 @@ static bool map_is_bss(const struct bpf_map *map)
 	return bpf_map__is_internal(map) && dot && !strcmp(dot, ".bss");
 }
 
-int engine_share(struct engine *engine, struct bpf_object *object)
+int engine_share(const struct engine *engine, struct bpf_object *object)
 {
 	struct bpf_map *map, *own;
 	int err;

@@ -42,8 +42,12 @@ static int supervise_resolve(struct supervisor *s, char *why)
 	paths_symbols_options(s->options.symbols_dir, s->options.profiles_dir, &options);
 	snprintf(root, sizeof(root), "/proc/%d/root", s->server.pid);
 	options.root = root;
-	if (s->options.mode != OBSERVE_SNOOP)
-		err = apart_resolve(s->image, NULL, &options, &s->symbols, detail);
+	err = apart_resolve(s->image, NULL, &options, &s->symbols, detail);
+	if (s->options.mode == OBSERVE_SNOOP) {
+		symbols_free(s->symbols);
+		s->symbols = NULL;
+		err = 0;
+	}
 	if (err == -ENOENT) {
 		say(why, "%s; if it is one, --mode snoop learns from its packets", detail);
 		return err;
@@ -53,7 +57,9 @@ static int supervise_resolve(struct supervisor *s, char *why)
 		    s->server.exe, image_build_id(s->image), detail);
 		return err;
 	}
-	if (err && err != -ENODATA) {
+	if (err == -EBADMSG && s->options.mode == OBSERVE_AUTO)
+		log_warning("%s; it is snooped instead", detail);
+	else if (err && err != -ENODATA) {
 		say(why, "%s", detail);
 		return err;
 	}
@@ -78,6 +84,14 @@ static int supervise_require(struct supervisor *s, char *why)
 		return -ENODATA;
 	}
 	return 0;
+}
+
+/* Left by a turnpike that was killed, for a server that is no more. */
+static void sweep(pid_t pid, void *data)
+{
+	(void)data;
+	if (!status_is_served(pid) && !engine_is_alive(pid))
+		pins_remove(pid);
 }
 
 /* What the wire doesn't say of this server, and that it can be snooped at all. */
@@ -105,14 +119,6 @@ static int supervise_settings(struct supervisor *s, char *why)
 		return -EOPNOTSUPP;
 	}
 	return 0;
-}
-
-/* Left by a turnpike that was killed, for a server that is no more. */
-static void sweep(pid_t pid, void *data)
-{
-	(void)data;
-	if (!status_is_served(pid) && !engine_is_alive(pid))
-		pins_remove(pid);
 }
 
 static int supervise_load(struct supervisor *s, char *why)
@@ -437,7 +443,7 @@ static int signals_open(void)
 /* How often it is looked after what no event tells; a fraction of the shortest lease. */
 #define SUPERVISE_TICK_MS 500
 
-/* Once a second, however busy the loop is. */
+/* Now and then, however busy the loop is. */
 static void supervise_sweep(struct supervisor *s)
 {
 	struct timespec now;
@@ -496,8 +502,8 @@ void supervise_stop(struct supervisor *s)
 		pins_remove(s->server.pid);
 	interfaces_free(&s->interfaces);
 	attach_free(&s->attach);
-	snoop_free(&s->snoop);
 	watch_stop(&s->watch);
+	snoop_free(&s->snoop);
 	if (s->notices)
 		ring_buffer__free(s->notices);
 	status_close(s->socket, s->server.pid);
