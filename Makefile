@@ -87,6 +87,12 @@ fuzz: $(SKEL) ## the fast path's decisions, on the host, for FUZZ_SECONDS (600);
 		-fno-sanitize-recover=all -o $(B)/fuzz/packet_fuzz tests/fuzz/packet_fuzz.c
 	@cd $(B)/fuzz && ./packet_fuzz -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=1600 -print_final_stats=1 corpus
 
+fuzz-stun: ## STUN messages, on the host, for FUZZ_SECONDS (600)
+	@mkdir -p $(B)/fuzz/stun
+	$(call say,FUZZ,$(B)/fuzz/stun_fuzz)$(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $(B)/fuzz/stun_fuzz tests/fuzz/stun_fuzz.c
+	@cd $(B)/fuzz && ./stun_fuzz -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=600 -print_final_stats=1 stun
+
 lint: $(SKEL) ## clang-format and clang-tidy
 	@clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
 	@clang-tidy -quiet $(SRC) -- $(CPPFLAGS) -isystem $(B) -std=gnu11
