@@ -114,8 +114,7 @@ static int supervise_settings(struct supervisor *s, char *why)
 	if (s->observers.snooped & SNOOP_COMMIT && s->snoop.settings.limited) {
 		say(why,
 		    "process %d limits the bandwidth of sessions (%s), which packets don't tell "
-		    "of: "
-		    "it can't be snooped; a symbol map or debug information is needed",
+		    "of: it can't be snooped; a symbol map or debug information is needed",
 		    s->server.pid, wire.limit_option);
 		return -EOPNOTSUPP;
 	}
@@ -131,7 +130,11 @@ static int supervise_load(struct supervisor *s, char *why)
 			    "goes back to the server",
 			    strerror(-err));
 	pins_each(sweep, NULL);
-	err = engine_load_pinned(&s->engine, s->options.max_bindings, err ? 0 : s->server.pid);
+	/* What packets told is not known to the next run, so it doesn't outlive this one. */
+	if (s->observers.snooped && !err)
+		pins_remove(s->server.pid);
+	err = engine_load_pinned(&s->engine, s->options.max_bindings,
+				 err || s->observers.snooped ? 0 : s->server.pid);
 	if (!err && s->observers.snooped)
 		err = snoop_load(&s->snoop, &s->engine);
 	if (err) {
@@ -336,10 +339,10 @@ static int on_notice(void *context, void *data, size_t size)
 
 static bool has_socket_probes(const struct supervisor *s)
 {
-	for (unsigned int i = 0; i < s->symbols->events; i++)
+	for (unsigned int i = 0; s->symbols && i < s->symbols->events; i++)
 		if (s->symbols->event[i].kind == TP_EVENT_SOCKET_CLOSED)
 			return s->symbols->event[i].probes;
-	return false;
+	return s->observers.snooped & SNOOP_SOCKET_CLOSED;
 }
 
 static int supervise_watch(struct supervisor *s, char *why)
