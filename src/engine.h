@@ -3,6 +3,7 @@
 #ifndef TURNPIKE_SRC_ENGINE_H
 #define TURNPIKE_SRC_ENGINE_H
 
+#include <stdbool.h>
 #include "bpf/table.h"
 #include "probes/probe.h"
 
@@ -11,6 +12,9 @@ struct bpf_program;
 struct engine {
 	struct uprobe_bpf *uprobe;
 	struct fastpath_bpf *fastpath;
+	struct fastpath_tc_bpf *tc;
+	struct fastpath_frags_bpf *frags; /* NULL before Linux 5.18 */
+	struct redirect_bpf *redirect;
 	struct kernel_bpf *kernel;
 	__u32 max_bindings;
 	/* Maps in memory; valid from engine_load() to engine_free(). */
@@ -31,6 +35,19 @@ void engine_free(struct engine *engine);
 
 /* Attaches what watches the kernel: the exit of servers in config->live. */
 int engine_watch_exit(struct engine *engine);
+
+/* An interface that packets may leave by, under its index in `devices`. */
+int engine_add_device(const struct engine *engine, __u32 index, __u32 ifindex);
+
+/*
+ * Attaches what watches for redirected frames that are lost, of a server in the
+ * network namespace of inode NETNS; ALL if the kernel doesn't say which devices
+ * can transmit XDP frames.
+ */
+int engine_watch_redirects(struct engine *engine, __u64 netns, bool all);
+
+/* Frames that were redirected to a device (index in `devices`) and lost there. */
+__u64 engine_lost_redirects(const struct engine *engine, __u32 device);
 
 /* Sums the per-CPU counters into RET[TP_COUNTERS]. */
 int engine_counters(const struct engine *engine, __u64 *ret);

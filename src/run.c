@@ -26,8 +26,8 @@ static const struct argp_option run_options[] = {
 	{"interface", OPTION_INTERFACE, "IF,...", 0,
 	 "attach to these only (default: those that carry the server's sockets)", 0},
 	{"mode", OPTION_MODE, "auto|uprobe", 0, "how the server is observed (default: auto)", 0},
-	{"hook", OPTION_HOOK, "auto|xdp|xdp-generic", 0,
-	 "where packets are relayed (default: auto, native XDP where the driver can)", 0},
+	{"hook", OPTION_HOOK, "auto|xdp|xdp-generic|tc", 0,
+	 "where packets are relayed (default: auto, what suits each interface)", 0},
 	{"max-bindings", OPTION_MAX_BINDINGS, "N", 0,
 	 "channels at a time, 1 to 1000000 (default: 65536)", 0},
 	{"symbols", OPTION_SYMBOLS, "DIR", 0, "look for symbol maps here first", 0},
@@ -55,10 +55,8 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 			return options_error("--mode: `%s` is not auto or uprobe", argument);
 		return 0;
 	case OPTION_HOOK:
-		options->generic = !strcmp(argument, "xdp-generic");
-		options->native = !strcmp(argument, "xdp");
-		if (!options->generic && !options->native && strcmp(argument, "auto"))
-			return options_error("--hook: `%s` is not auto, xdp or xdp-generic",
+		if (!hook_parse(argument, &options->hook))
+			return options_error("--hook: `%s` is not auto, xdp, xdp-generic or tc",
 					     argument);
 		return 0;
 	case OPTION_MAX_BINDINGS:

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include "probes/attach.h"
 #include "src/engine.h"
+#include "src/hops.h"
 #include "src/interfaces.h"
 #include "src/server.h"
 
@@ -17,7 +18,7 @@ struct symbols;
 struct supervise_options {
 	pid_t pid;
 	const char *interfaces; /* NULL: found by themselves */
-	bool generic, native;	/* --hook: only that kind; neither: the best */
+	enum hook hook;
 	__u32 max_bindings;
 	const char *symbols_dir, *profiles_dir; /* NULL: the usual places */
 };
@@ -31,8 +32,8 @@ struct supervisor {
 	struct attach attach;
 	struct interfaces interfaces;
 	struct netlink *netlink;
+	struct hops hops;
 	struct ring_buffer *notices;
-	size_t interfaces_said; /* how many of them were logged */
 	int socket;		/* where `turnpike status` asks */
 	bool server_gone, full_said;
 };

@@ -172,8 +172,8 @@ class Turnpike(Process):
         return turnpike_status()
 
     def server(self):
-        """What `status --json` says of the one server."""
-        servers = self.status()["servers"]
+        """What `status --json` says of its server; on this machine others may run too."""
+        servers = [server for server in self.status()["servers"] if server["pid"] == self.server_pid]
         assert len(servers) == 1, servers
         return servers[0]
 
@@ -423,6 +423,7 @@ class World:
     def start_turnpike(self, pid, *extra):
         """`turnpike run --pid`, on the machine's own namespaces, as a user does it."""
         turnpike = Turnpike([TURNPIKE, "run", "--pid", str(pid), *extra], self.log_path("turnpike"))
+        turnpike.server_pid = int(pid)
         self.processes.append(turnpike)
         return turnpike
 
