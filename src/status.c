@@ -170,8 +170,7 @@ static void add_interfaces(cJSON *server, const struct engine *engine,
 		cJSON_AddStringToObject(object, "hook", hook_name(interfaces->at[i].hook));
 		cJSON_AddStringToObject(object, "why", interfaces->at[i].why);
 		cJSON_AddBoolToObject(object, "multi_buffer", interfaces->at[i].link.frags);
-		cJSON_AddNumberToObject(object, "lost_redirects",
-					engine_lost_redirects(engine, i));
+		cJSON_AddNumberToObject(object, "lost_redirects", engine_lost_redirects(engine, i));
 		cJSON_AddItemToArray(array, object);
 	}
 }

@@ -34,7 +34,7 @@ struct supervisor {
 	struct netlink *netlink;
 	struct hops hops;
 	struct ring_buffer *notices;
-	int socket;		/* where `turnpike status` asks */
+	int socket; /* where `turnpike status` asks */
 	bool server_gone, full_said;
 };
 
