@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS := libbpf libdw libelf libcyaml libmnl libcjson
+PKGS := libbpf libdw libelf libcyaml libmnl libcjson libcap-ng libseccomp libmicrohttpd
 
 B := build
 CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE -DTURNPIKE_VERSION='"$(VERSION)"' -DTURNPIKE_DATADIR='"$(PREFIX)/share/turnpike"'
@@ -59,6 +59,8 @@ $(OBJ) $(UNIT:=.o) $(BENCH:=.o): | $(SKEL)
 $(B)/tests/%_test: $(B)/tests/%_test.o $(LIB)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+$(B)/tests/unit/apart_test: LDFLAGS += -Wl,--wrap=symbols_resolve
+
 $(BENCH): $(B)/%: $(B)/%.o
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -69,6 +71,9 @@ check: ## all tests (root)
 
 check-differential: all ## 200,000 random datagrams through the server alone and with turnpike (root)
 	@DIFFERENTIAL_CASES=200000 $(or $(wildcard /usr/bin/python3),python3) -m pytest -q -s -p no:cacheprovider tests/e2e/test_differential.py
+
+check-kernels: all tests ## Debian's 6.1 and 6.12 kernels in QEMU: KERNELS="bookworm trixie sid" (root)
+	@tests/kernels/run $(KERNELS)
 
 demo: ## the main job, shown on the stock coturn (root)
 	@tests/demo
@@ -86,6 +91,10 @@ lint: $(SKEL) ## clang-format and clang-tidy
 	@clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
 	@clang-tidy -quiet $(SRC) -- $(CPPFLAGS) -isystem $(B) -std=gnu11
 
+matrix: all ## every build of coturn in every packaging, end to end; writes docs/matrix.md (root)
+	@tests/coturn all
+	@tests/matrix
+
 maps: all ## make the shipped symbol maps again (root)
 	@tests/maps
 
@@ -96,4 +105,4 @@ clean: ## remove build/
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check check-differential demo bench fuzz lint maps clean
+.PHONY: all help tests check check-differential check-kernels demo bench fuzz lint matrix maps clean

@@ -102,8 +102,9 @@ struct commit {
 	struct endpoint end[TP_ENDS];
 };
 
-static __always_inline void commit_notice(__u32 kind, __u32 tgid, __u64 session, __be16 channel,
-					  tp_handle handle)
+/* Apart for its stack; so are commit_socket(), commit_fill() and commit_lead(). */
+__noinline int commit_notice(__u32 kind, __u32 tgid, __u64 session, __be16 channel,
+			     tp_handle handle)
 {
 	struct tp_notice n = {
 		.kind = kind,
@@ -114,6 +115,7 @@ static __always_inline void commit_notice(__u32 kind, __u32 tgid, __u64 session,
 	};
 
 	notice(&n);
+	return 0;
 }
 
 /* Longer than any lifetime that a client may ask for, and half of what a leg's clock can tell. */
@@ -155,14 +157,12 @@ __noinline int commit_replace_flow(__u64 hash, __u32 from, __u32 to)
 	return 0;
 }
 
-__noinline int commit_drop_flow(struct tp_flow *flow, __u32 slot)
+static __always_inline void commit_drop_flow(const struct tp_binding *b, int direction, __u32 slot)
 {
-	__u64 hash;
+	struct tp_flow flow = binding_flow(b, direction);
+	__u64 hash = index_hash(&flow, shared.config.index_secret);
 
-	if (!flow)
-		return 0;
-	hash = index_hash(flow, shared.config.index_secret);
-	return commit_replace_flow(hash, index_entry(hash, slot), 0);
+	commit_replace_flow(hash, index_entry(hash, slot), 0);
 }
 
 /* No packet finds the leg any more, and none that did is confirmed. */
@@ -185,17 +185,14 @@ __noinline int commit_retire_handle(tp_handle handle)
 	__u32 slot = handle_slot(handle), generation = handle_generation(handle);
 	struct tp_binding *b = bpf_map_lookup_elem(&bindings, &slot);
 	struct tp_session_key key = {};
-	struct tp_flow up, down;
 
 	if (!b || !(generation & 1) ||
 	    __sync_val_compare_and_swap(&b->generation, generation, generation + 1) != generation)
 		return 0;
 	commit_end_leg(slot, TP_UP);
 	commit_end_leg(slot, TP_DOWN);
-	up = binding_flow(b, TP_UP);
-	down = binding_flow(b, TP_DOWN);
-	commit_drop_flow(&up, slot);
-	commit_drop_flow(&down, slot);
+	commit_drop_flow(b, TP_UP, slot);
+	commit_drop_flow(b, TP_DOWN, slot);
 	commit_count_port(b->port[TP_SERVER], 0, -1);
 	commit_count_port(b->port[TP_RELAY], 1, -1);
 	key.session = b->session;
@@ -250,41 +247,43 @@ __noinline int commit_allocation_gone(__u64 session, __u32 tgid)
 }
 
 /* A socket is being closed or leaves its session: nothing may use its address any more. */
-__noinline int commit_socket_closed(struct tp_socket_key *key)
+__noinline int commit_socket_closed(const struct tp_socket_key *closed)
 {
 	struct tp_allocation *a;
 	struct tp_socket *socket;
+	struct tp_socket_key key;
 
-	if (!key)
+	if (!closed)
 		return 0;
-	socket = bpf_map_lookup_elem(&sockets, key);
+	key = *closed; /* before Linux 6.2 a key has to lie on the stack */
+	socket = bpf_map_lookup_elem(&sockets, &key);
 	if (!socket)
 		return 0;
 	a = bpf_map_lookup_elem(&allocations, &socket->allocation);
-	if (a && a->in_use && a->session == socket->session && a->tgid == key->tgid) {
+	if (a && a->in_use && a->session == socket->session && a->tgid == key.tgid) {
 		commit_bump(socket->allocation, socket->families);
-		commit_notice(TP_NOTICE_SOCKET_CLOSED, key->tgid, socket->session, 0, 0);
+		commit_notice(TP_NOTICE_SOCKET_CLOSED, key.tgid, socket->session, 0, 0);
 	}
-	bpf_map_delete_elem(&sockets, key);
+	bpf_map_delete_elem(&sockets, &key);
 	return 1;
 }
 
 /* Ties a socket to its allocation, so that its closing is known. */
-static __always_inline int commit_socket(const struct commit *c, int local, int remote,
-					 __u32 allocation, __u32 families)
+__noinline int commit_socket(const struct commit *c, int is_relay, __u32 allocation, __u32 families)
 {
-	struct tp_socket_key key = {.tgid = c->tgid};
-	struct tp_socket value = {
-		.allocation = allocation,
-		.families = families,
-		.session = c->session,
-	};
+	struct tp_socket value = {.allocation = allocation, .families = families};
+	struct tp_socket_key key = {};
+	int local = is_relay ? TP_RELAY : TP_SERVER;
 
+	if (!c)
+		return -1;
+	value.session = c->session;
+	key.tgid = c->tgid;
 	__builtin_memcpy(key.local, c->end[local].address, 16);
 	key.local_port = c->end[local].port;
-	if (remote >= 0) {
-		__builtin_memcpy(key.remote, c->end[remote & 3].address, 16);
-		key.remote_port = c->end[remote & 3].port;
+	if (!is_relay) {
+		__builtin_memcpy(key.remote, c->end[TP_CLIENT].address, 16);
+		key.remote_port = c->end[TP_CLIENT].port;
 	}
 	return bpf_map_update_elem(&sockets, &key, &value, BPF_ANY);
 }
@@ -344,16 +343,21 @@ static __always_inline void commit_fill_leg(struct tp_binding *b, int direction,
 {
 	b->hop_asked[direction] = 0;
 	b->shared[direction].packets = b->shared[direction].bytes = 0;
+	b->watch[direction].packets = 0;
+	b->watch[direction].since = bpf_jiffies64();
 	binding_terms(b, direction, &b->terms[direction]);
 	leg->own.packets = leg->own.bytes = 0;
 	leg->hop = hop_none(b->generation);
 	binding_leg(b, direction, commit_jiffies(b->expires_ns), leg);
 }
 
-static __always_inline void commit_fill(struct tp_binding *b, const struct commit *c,
-					__u32 allocation, __u32 epoch, struct tp_leg *up,
-					struct tp_leg *down)
+__noinline int commit_fill(struct tp_binding *b, const struct commit *c, __u32 allocation,
+			   __u32 epoch, __u32 slot)
 {
+	struct tp_leg *up = leg_of(slot, TP_UP), *down = leg_of(slot, TP_DOWN);
+
+	if (!b || !c || !up || !down)
+		return -1;
 	/* The only writer: it holds the binding. What is read with a leg is written with it. */
 	__sync_fetch_and_add(&up->sequence, 1);
 	__sync_fetch_and_add(&down->sequence, 1);
@@ -377,28 +381,31 @@ static __always_inline void commit_fill(struct tp_binding *b, const struct commi
 	commit_fill_leg(b, TP_DOWN, down);
 	__sync_fetch_and_add(&up->sequence, 1);
 	__sync_fetch_and_add(&down->sequence, 1);
+	return 0;
 }
 
 /*
- * Lets a flow lead to SLOT. A binding that had it before, and whose end was
- * missed, ends now. False: both buckets are full.
+ * Lets the flow of a DIRECTION lead to SLOT. A binding that had it before, and whose
+ * end was missed, ends now. False: both buckets are full.
  */
-__noinline int commit_add_flow(struct tp_flow *flow, int direction, __u32 slot)
+__noinline int commit_lead(__u32 slot, int direction)
 {
 	struct tp_binding *b = binding_at(slot), *before;
 	struct flow_way way;
+	struct tp_flow flow;
 	__u64 hash;
 
-	if (!flow || !b)
+	if (!b)
 		return 0;
-	if (flow_find6(flow, direction & 1, b->address[direction == TP_UP ? TP_CLIENT : TP_PEER],
+	flow = binding_flow(b, direction);
+	if (flow_find6(&flow, direction & 1, b->address[direction == TP_UP ? TP_CLIENT : TP_PEER],
 		       b->address[direction == TP_UP ? TP_SERVER : TP_RELAY], &way) &&
 	    way.slot != slot) {
 		before = binding_at(way.slot);
 		if (before)
 			commit_retire_handle(binding_handle(way.slot, before->generation));
 	}
-	hash = index_hash(flow, shared.config.index_secret);
+	hash = index_hash(&flow, shared.config.index_secret);
 	return commit_replace_flow(hash, 0, index_entry(hash, slot));
 }
 
@@ -407,8 +414,6 @@ __noinline int commit_install(struct commit *c, __u32 allocation, __u32 epoch)
 {
 	struct tp_taken *t = commit_taken();
 	struct tp_session_key key = {};
-	struct tp_leg *leg_up, *leg_down;
-	struct tp_flow up, down;
 	struct tp_binding *b;
 	tp_handle handle;
 	__u32 slot = 0;
@@ -420,22 +425,18 @@ __noinline int commit_install(struct commit *c, __u32 allocation, __u32 epoch)
 	if (!t || commit_take(&t->bindings, &free_bindings, &slot))
 		goto full;
 	b = binding_at(slot);
-	leg_up = leg_of(slot, TP_UP);
-	leg_down = leg_of(slot, TP_DOWN);
-	if (!b || !leg_up || !leg_down || !commit_lock(&b->sequence)) {
+	if (!b || !commit_lock(&b->sequence)) {
 		bpf_map_push_elem(&free_bindings, &slot, 0);
 		goto full;
 	}
-	commit_fill(b, c, allocation, epoch, leg_up, leg_down);
+	commit_fill(b, c, allocation, epoch, slot);
 	handle = binding_handle(slot, b->generation);
 	seq_unlock(&b->sequence);
 	commit_count_port(b->port[TP_SERVER], 0, 1);
 	commit_count_port(b->port[TP_RELAY], 1, 1);
 	key.channel = bpf_ntohs(c->channel);
-	up = binding_flow(b, TP_UP);
-	down = binding_flow(b, TP_DOWN);
-	if (bpf_map_update_elem(&sessions, &key, &handle, BPF_ANY) ||
-	    !commit_add_flow(&up, TP_UP, slot) || !commit_add_flow(&down, TP_DOWN, slot)) {
+	if (bpf_map_update_elem(&sessions, &key, &handle, BPF_ANY) || !commit_lead(slot, TP_UP) ||
+	    !commit_lead(slot, TP_DOWN)) {
 		commit_retire_handle(handle);
 		goto full;
 	}
@@ -447,14 +448,26 @@ full:
 	return -1;
 }
 
+/* For who holds the binding: its end moves. */
+static __always_inline void commit_set_end(struct tp_binding *b, __u32 slot, __u64 expires_ns)
+{
+	struct tp_leg *up = leg_of(slot, TP_UP), *down = leg_of(slot, TP_DOWN);
+	__u32 expires = commit_jiffies(expires_ns);
+
+	b->expires_ns = expires_ns;
+	if (up)
+		WRITE_ONCE(up->expires, expires);
+	if (down)
+		WRITE_ONCE(down->expires, expires);
+}
+
 /* Refreshes the binding if it is there; 0 if there is none (any more) to refresh. */
 __noinline int commit_refresh(struct commit *c, __u32 epoch)
 {
 	struct tp_session_key key = {};
-	struct tp_leg *up, *down;
 	struct tp_binding *b;
 	__u64 *found, handle;
-	__u32 slot, expires;
+	__u32 slot;
 	int same;
 
 	if (!c)
@@ -468,17 +481,11 @@ __noinline int commit_refresh(struct commit *c, __u32 epoch)
 	handle = *found;
 	slot = handle_slot(handle);
 	b = binding_at(slot);
-	up = leg_of(slot, TP_UP);
-	down = leg_of(slot, TP_DOWN);
-	if (!b || !up || !down || !commit_lock(&b->sequence))
+	if (!b || !commit_lock(&b->sequence))
 		return 0;
 	same = commit_is_refresh(b, handle, c, epoch);
-	if (same) {
-		b->expires_ns = c->expires_ns;
-		expires = commit_jiffies(c->expires_ns);
-		WRITE_ONCE(up->expires, expires);
-		WRITE_ONCE(down->expires, expires);
-	}
+	if (same)
+		commit_set_end(b, slot, c->expires_ns);
 	seq_unlock(&b->sequence);
 	if (!same) {
 		commit_retire_handle(handle);
@@ -508,8 +515,8 @@ static __always_inline long commit_binding(struct commit *c)
 	epoch = READ_ONCE(e->epoch[family]);
 	if (!commit_refresh(c, epoch)) {
 		/* Without these its end might go unseen: then it is not begun. */
-		if (commit_socket(c, TP_RELAY, -1, index, 1 << family) ||
-		    commit_socket(c, TP_SERVER, TP_CLIENT, index, 1 << TP_V4 | 1 << TP_V6))
+		if (commit_socket(c, 1, index, 1 << family) ||
+		    commit_socket(c, 0, index, 1 << TP_V4 | 1 << TP_V6))
 			count(TP_ERROR_TABLE_FULL);
 		else
 			commit_install(c, index, epoch);

@@ -31,7 +31,8 @@ static __always_inline int is_live(const struct tp_leg *leg, int direction)
 	__u32 server = leg->in.ports >> TP_LEG_SERVER_SHIFT & (TP_SERVERS - 1);
 
 	return epochs_of && (__u16)READ_ONCE(epochs_of->epoch[family]) == leg->epoch &&
-	       READ_ONCE(shared.config.live[server]);
+	       READ_ONCE(shared.config.live[server]) &&
+	       bpf_jiffies64() < READ_ONCE(shared.config.lease);
 }
 
 /* The lower halves of the clock; what is to come is less than half their range away. */
@@ -81,30 +82,52 @@ static __always_inline int confirm(const struct relay *r)
 	       !seq_retry(&r->hop->sequence, r->hop_sequence);
 }
 
-static __noinline int count_shared(__u32 slot, int direction, __u32 bytes)
+/* Longer than any CPU takes for a packet, and longer than a flow is silent that matters. */
+#define OWNER_JIFFIES 256
+
+/*
+ * A leg's counters are its owner's, who adds without a lock. An owner that has
+ * none of the flow's packets any more (a queue's interrupt has moved, say) is
+ * followed by one that has.
+ */
+static __always_inline void watch_owner(struct tp_leg *leg, struct tp_watch *watch, __u32 cpu)
+{
+	__u32 packets = READ_ONCE(leg->own.packets), now = bpf_jiffies64();
+	__u32 claim = READ_ONCE(leg->claim);
+
+	if (watch->packets != packets) {
+		watch->packets = packets;
+		watch->since = now;
+	} else if (!(claim >> 16) || now - watch->since > OWNER_JIFFIES) {
+		__sync_val_compare_and_swap(&leg->claim, claim, (__u16)claim | cpu << 16);
+	}
+}
+
+static __noinline int count_shared(__u32 slot, int direction, __u32 bytes, __u32 cpu)
 {
 	struct tp_binding *b = binding_at(slot);
+	struct tp_leg *leg = leg_of(slot, direction);
 
-	if (!b)
+	if (!b || !leg)
 		return 0;
-	__sync_fetch_and_add(&b->shared[direction & 1].packets, 1);
-	__sync_fetch_and_add(&b->shared[direction & 1].bytes, bytes);
+	direction &= 1;
+	__sync_fetch_and_add(&b->shared[direction].packets, 1);
+	__sync_fetch_and_add(&b->shared[direction].bytes, bytes);
+	watch_owner(leg, &b->watch[direction], cpu);
 	return 0;
 }
 
-/* Packets of a flow come on one CPU as a rule: that one needs no locked addition. */
+/* Packets of a flow come on one CPU as a rule. */
 static __always_inline void count_packet(const struct flow_way *way, int direction, __u32 bytes)
 {
-	__u32 cpu = bpf_get_smp_processor_id() + 1, claim = READ_ONCE(way->leg->claim);
+	__u32 cpu = bpf_get_smp_processor_id() + 1;
 
-	if (likely(claim >> 16 == cpu)) {
-		way->leg->own.packets++;
-		way->leg->own.bytes += bytes;
+	if (unlikely(READ_ONCE(way->leg->owner) != (__u16)cpu)) {
+		count_shared(way->slot, direction, bytes, cpu);
 		return;
 	}
-	if (!(claim >> 16))
-		__sync_val_compare_and_swap(&way->leg->claim, claim, claim | cpu << 16);
-	count_shared(way->slot, direction, bytes);
+	way->leg->own.packets++;
+	way->leg->own.bytes += bytes;
 }
 
 #endif

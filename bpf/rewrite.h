@@ -63,10 +63,16 @@ rewrite_sums(struct shape shape, const struct tp_leg *leg, const struct tp_bindi
  * the first at an odd place of its 16-bit word if the payload's length is odd.
  * Bytes behind END count as nothing; rewrite_up() has seen that there are none.
  */
-static __always_inline __u32 rewrite_padding(const __u8 *behind, void *end, __u32 count, __u32 odd)
+static __always_inline __u32 rewrite_padding(const __u8 *payload, __u32 length, void *end,
+					     __u32 count)
 {
 	__u32 sum = bpf_ntohs(2 * count); /* the length twice, less by that */
+	__u32 odd = length & 1;
+	const __u8 *behind;
 
+	/* Never more, but Linux 6.1's verifier has to see it here. */
+	barrier_var(length);
+	behind = payload + (length & 0x3fff);
 	for (__u32 i = 0; i < 3; i++)
 		if (i < count && (void *)(behind + i + 1) <= end)
 			sum += bpf_htons((i ^ odd) & 1 ? behind[i] : behind[i] << 8);
@@ -96,8 +102,7 @@ static __always_inline int rewrite_up(const struct packet *p, void *end, struct 
 		return TP_PASSED_LENGTH;
 	sum = csum_not(p->udp->check) + delta + csum_not(header[1]);
 	if (padding)
-		sum += rewrite_padding((const __u8 *)(header + 2) + payload, end, padding,
-				       payload & 1);
+		sum += rewrite_padding((const __u8 *)(header + 2), payload, end, padding);
 	r->udp_check = csum_udp(sum);
 	r->payload = payload;
 	r->total = packet_ip_header(shape.out_v6) + sizeof(struct udphdr) + payload;

@@ -141,6 +141,13 @@ struct tp_terms {
 	__u16 zero;
 };
 
+/* What another CPU saw of an owner's counting last: an owner that counts no more is followed by
+ * another. */
+struct tp_watch {
+	__u32 packets; /* lower half of tp_leg.own.packets */
+	__u32 since;   /* lower half of the jiffies */
+};
+
 /*
  * What else is to be known of a binding. `sequence` is odd while an observer
  * writes; observers exclude each other by it. It is in use if its generation
@@ -166,6 +173,7 @@ struct tp_binding {
 	struct tp_terms terms[TP_DIRECTIONS];
 	__u64 address[TP_ENDS][2];
 	struct tp_count shared[TP_DIRECTIONS]; /* by CPUs that don't own the leg; locked */
+	struct tp_watch watch[TP_DIRECTIONS];  /* of the leg's owner */
 } __attribute__((aligned(64)));
 
 /* Bumping a family's epoch retires every binding of the allocation that is relayed there. */
@@ -221,6 +229,7 @@ struct tp_config {
 	__u64 index_secret; /* see bpf/index.h; the next too */
 	__u32 index_shift;  /* 64 less the number of bits of a bucket's number */
 	__u32 zero;
+	__u64 lease;		/* jiffies: from then on everything passes */
 	__u32 live[TP_SERVERS]; /* process ids; 0 stops forwarding for that server */
 };
 

@@ -16,9 +16,18 @@
 
 struct tp_probe_stats {
 	__u64 hits;
+	__u64 ns; /* spent in the program */
 	__u64 failed_reads;
 };
 
-_Static_assert(sizeof(struct tp_probe_stats) == 16, "tp_probe_stats layout");
+/* What is seen in the kernel; index of `seen_in_kernel`. */
+enum tp_seen { TP_SEEN_SOCKET, TP_SEEN_EXIT, TP_SEEN_EXEC, TP_SEEN_CRASH, TP_SEEN };
+
+/* What `turnpike_renew` is told: how long everything may go on without being told again. */
+struct tp_renew {
+	__u64 ticks; /* jiffies */
+};
+
+_Static_assert(sizeof(struct tp_probe_stats) == 24, "tp_probe_stats layout");
 
 #endif

@@ -15,9 +15,9 @@
 #include "bpf/redirect.skel.h"
 #include "bpf/binding.h"
 #include "bpf/seqlock.h"
-#include "probes/kernel.skel.h"
 #include "probes/uprobe.skel.h"
 #include "src/engine.h"
+#include "src/pins.h"
 
 static size_t map_bytes(const struct bpf_map *map)
 {
@@ -63,8 +63,7 @@ static struct bpf_map *engine_map(const struct engine *engine, const struct bpf_
 	return own && bpf_map__fd(own) >= 0 ? own : NULL;
 }
 
-/* Every map of OBJECT that another object has loaded before is the same map. */
-static int engine_share(struct engine *engine, struct bpf_object *object)
+int engine_share(const struct engine *engine, struct bpf_object *object)
 {
 	struct bpf_map *map, *own;
 	int err;
@@ -91,6 +90,103 @@ static __u32 engine_buckets(const struct engine *engine)
 	return buckets;
 }
 
+/* What outlives a run: all but what belongs to its own probes. NULL: that isn't pinned. */
+static const char *engine_pin_name(const struct engine *engine, const struct bpf_map *map)
+{
+	const struct bpf_map *own[] = {
+		engine->uprobe->maps.plans,
+		engine->uprobe->maps.probe_stats,
+		engine->uprobe->maps.calls,
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (map == own[i])
+			return NULL;
+	if (map_is_bss(map))
+		return "shared";
+	return bpf_map__is_internal(map) ? NULL : bpf_map__name(map);
+}
+
+/* Is what is pinned there a map as ours is to be? Then its descriptor. */
+static int engine_pinned_map(const struct engine *engine, const struct bpf_map *map,
+			     const char *name)
+{
+	struct bpf_map_info info = {};
+	__u32 length = sizeof(info);
+	int fd = pins_get(engine->pid, name);
+
+	if (fd < 0)
+		return fd;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &length) && info.type == bpf_map__type(map) &&
+	    info.key_size == bpf_map__key_size(map) &&
+	    info.value_size == bpf_map__value_size(map) &&
+	    info.max_entries == bpf_map__max_entries(map))
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+bool engine_is_alive(pid_t pid)
+{
+	int fd = pins_get(pid, "shared");
+	const struct tp_shared *memory;
+	bool alive;
+
+	memory = mmap(NULL, sizeof(memory->config), PROT_READ, MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	if (memory == MAP_FAILED)
+		return false;
+	alive = memory->config.magic == TP_MAGIC && memory->config.live[0] == (__u32)pid;
+	munmap((void *)memory, sizeof(memory->config));
+	return alive;
+}
+
+/* Goes on with what an earlier run left in the kernel, if all of it fits; else that goes. */
+static int engine_adopt(struct engine *engine)
+{
+	struct bpf_map *map;
+	const char *name;
+	int fd, err = engine_is_alive(engine->pid) ? 0 : -ESTALE;
+
+	bpf_object__for_each_map(map, engine->uprobe->obj)
+	{
+		name = engine_pin_name(engine, map);
+		if (err)
+			break;
+		if (!name)
+			continue;
+		fd = engine_pinned_map(engine, map, name);
+		err = fd < 0 ? fd : 0;
+		if (!err)
+			err = bpf_map__reuse_fd(map, fd);
+		if (fd >= 0)
+			close(fd);
+	}
+	engine->adopted = !err;
+	return err;
+}
+
+static int engine_pin_maps(struct engine *engine)
+{
+	struct bpf_map *map;
+	const char *name;
+	int err = 0;
+
+	bpf_object__for_each_map(map, engine->uprobe->obj)
+	{
+		name = engine_pin_name(engine, map);
+		if (!err && name)
+			err = engine_pin(engine, name, bpf_map__fd(map));
+	}
+	return err;
+}
+
+int engine_pin(const struct engine *engine, const char *name, int fd)
+{
+	return engine->pid ? pins_put(engine->pid, name, fd) : 0;
+}
+
 /* Before anything is attached. */
 static int engine_configure(struct engine *engine)
 {
@@ -98,6 +194,7 @@ static int engine_configure(struct engine *engine)
 
 	config->magic = TP_MAGIC;
 	config->hop_generation = 1;
+	config->lease = UINT64_MAX; /* until it is renewed for the first time */
 	config->index_shift = 64 - __builtin_ctz(engine_buckets(engine));
 	if (getrandom(&config->index_secret, sizeof(config->index_secret), 0) !=
 	    sizeof(config->index_secret))
@@ -112,10 +209,11 @@ static int engine_size(struct engine *engine)
 		struct bpf_map *map;
 		__u32 times;
 	} sizes[] = {
-		{engine->uprobe->maps.bindings, 1},	 {engine->uprobe->maps.legs, 2},
-		{engine->uprobe->maps.epochs, 1},	 {engine->uprobe->maps.allocations, 1},
-		{engine->uprobe->maps.sessions, 2},	 {engine->uprobe->maps.sockets, 3},
-		{engine->uprobe->maps.free_bindings, 1}, {engine->uprobe->maps.free_allocations, 1},
+		{engine->uprobe->maps.bindings, 1},	    {engine->uprobe->maps.legs, 2},
+		{engine->uprobe->maps.epochs, 1},	    {engine->uprobe->maps.allocations, 1},
+		{engine->uprobe->maps.sessions, 2},	    {engine->uprobe->maps.sockets, 3},
+		{engine->uprobe->maps.free_bindings, 1},    {engine->uprobe->maps.walked, 1},
+		{engine->uprobe->maps.free_allocations, 1},
 	};
 	struct timespec tick;
 	int err;
@@ -129,18 +227,26 @@ static int engine_size(struct engine *engine)
 	/* The coarse clocks advance with the jiffies. */
 	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick))
 		return -errno;
-	engine->uprobe->rodata->tick_ns = tick.tv_nsec;
+	engine->tick_ns = tick.tv_nsec;
+	engine->uprobe->rodata->tick_ns = engine->tick_ns;
 	return bpf_map__set_max_entries(engine->uprobe->maps.flows, engine_buckets(engine));
+}
+
+static int engine_open_observers(struct engine *engine)
+{
+	uprobe_bpf__destroy(engine->uprobe);
+	engine->uprobe = uprobe_bpf__open();
+	return engine->uprobe ? engine_size(engine) : -errno;
 }
 
 static int engine_load_observers(struct engine *engine)
 {
-	int err;
+	int err = engine_open_observers(engine);
 
-	engine->uprobe = uprobe_bpf__open();
-	if (!engine->uprobe)
-		return -errno;
-	err = engine_size(engine);
+	if (!err && engine->pid && engine_adopt(engine)) {
+		pins_remove(engine->pid);
+		err = engine_open_observers(engine); /* some maps may be set already */
+	}
 	if (!err)
 		err = uprobe_bpf__load(engine->uprobe);
 	if (err)
@@ -156,7 +262,7 @@ static int engine_load_observers(struct engine *engine)
 	if (!engine->legs || !engine->hops || !engine->routes || !engine->flows ||
 	    !engine->bindings || !engine->allocations || !engine->stats)
 		return -ENOMEM;
-	return engine_configure(engine);
+	return engine->adopted ? 0 : engine_configure(engine);
 }
 
 /* Multi-buffer XDP came with this helper, in Linux 5.18. */
@@ -194,22 +300,38 @@ static int engine_load_fastpath(struct engine *engine)
 	return fastpath_frags_bpf__load(engine->frags);
 }
 
+/* An array of programs is emptied once nobody but programs has it. */
+static int engine_pin_tagged(const struct engine *engine)
+{
+	int err = engine_pin(engine, "tagged", bpf_map__fd(engine->fastpath->maps.tagged));
+
+	if (err || !engine->frags)
+		return err;
+	return engine_pin(engine, "tagged_frags", bpf_map__fd(engine->frags->maps.tagged_frags));
+}
+
 int engine_load(struct engine *engine, __u32 max_bindings)
+{
+	return engine_load_pinned(engine, max_bindings, 0);
+}
+
+int engine_load_pinned(struct engine *engine, __u32 max_bindings, pid_t pid)
 {
 	int err;
 
 	memset(engine, 0, sizeof(*engine));
 	engine->max_bindings = max_bindings;
+	engine->pid = pid;
 	err = engine_load_observers(engine);
 	if (err)
 		goto fail;
 	err = engine_load_fastpath(engine);
-	if (err)
-		goto fail;
-	engine->kernel = kernel_bpf__open();
-	err = engine->kernel ? engine_share(engine, engine->kernel->obj) : -errno;
+	if (!err && pid)
+		err = pins_open(pid);
+	if (!err && pid && !engine->adopted)
+		err = engine_pin_maps(engine);
 	if (!err)
-		err = kernel_bpf__load(engine->kernel);
+		err = engine_pin_tagged(engine);
 	if (err)
 		goto fail;
 	return 0;
@@ -233,14 +355,8 @@ void engine_free(struct engine *engine)
 	fastpath_frags_bpf__destroy(engine->frags);
 	fastpath_tc_bpf__destroy(engine->tc);
 	fastpath_bpf__destroy(engine->fastpath);
-	kernel_bpf__destroy(engine->kernel);
 	uprobe_bpf__destroy(engine->uprobe);
 	memset(engine, 0, sizeof(*engine));
-}
-
-int engine_watch_exit(struct engine *engine)
-{
-	return kernel_bpf__attach(engine->kernel);
 }
 
 /* 0, which is no map's, on failure. */

@@ -4,10 +4,11 @@
 #define TURNPIKE_SRC_ENGINE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include "bpf/table.h"
 #include "probes/probe.h"
 
-struct bpf_program;
+struct bpf_object;
 
 struct engine {
 	struct uprobe_bpf *uprobe;
@@ -15,8 +16,10 @@ struct engine {
 	struct fastpath_tc_bpf *tc;
 	struct fastpath_frags_bpf *frags; /* NULL before Linux 5.18 */
 	struct redirect_bpf *redirect;
-	struct kernel_bpf *kernel;
 	__u32 max_bindings;
+	pid_t pid;     /* the server whose pins they are; 0: nothing is pinned */
+	bool adopted;  /* the table is an earlier run's */
+	__u64 tick_ns; /* a jiffy */
 	/* Maps in memory; valid from engine_load() to engine_free(). */
 	struct tp_config *config;
 	struct tp_binding *bindings;
@@ -30,11 +33,25 @@ struct engine {
 
 /* Loads all programs, sharing the maps; attaches nothing. Says nothing on failure. */
 int engine_load(struct engine *engine, __u32 max_bindings);
+
+/*
+ * The same, with the maps pinned for server PID. If an earlier run left them there, for
+ * the same process and in the same layout, they are taken over with all that is in
+ * them (`adopted`); what doesn't fit is removed. -errno: nothing of it stays pinned.
+ */
+int engine_load_pinned(struct engine *engine, __u32 max_bindings, pid_t pid);
+
+/* Is something pinned for PID, in this layout, and has nothing seen that process end? */
+bool engine_is_alive(pid_t pid);
+
+/* Before OBJECT is loaded: every map of it that the observers' object has too is the same. */
+int engine_share(const struct engine *engine, struct bpf_object *object);
+
+/* Lets what FD is outlive the process; nothing if the engine's maps don't. */
+int engine_pin(const struct engine *engine, const char *name, int fd);
+
 /* Takes everything down. Accepts a zeroed engine. */
 void engine_free(struct engine *engine);
-
-/* Attaches what watches the kernel: the exit of servers in config->live. */
-int engine_watch_exit(struct engine *engine);
 
 /* An interface that packets may leave by, under its index in `devices`. */
 int engine_add_device(const struct engine *engine, __u32 index, __u32 ifindex);

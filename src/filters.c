@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Filters at clsact, which stay when their turnpike is killed: their handle is its process id. */
+/* Filters at clsact, which stay when their turnpike is killed: their handle is the server's process
+ * id. */
 #include <string.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>

@@ -11,7 +11,8 @@
 #include "src/engine.h"
 #include "src/hook.h"
 
-#define TCX_INGRESS 46 /* BPF_TCX_INGRESS of newer headers; Linux 6.6 */
+#define FILTER	    0x5450 /* priority of ours: "TP" */
+#define TCX_INGRESS 46	   /* BPF_TCX_INGRESS of newer headers; Linux 6.6 */
 
 static const char *const hook_names[] = {
 	[HOOK_AUTO] = "auto",
@@ -55,13 +56,15 @@ static int hook_attach_xdp(const struct engine *engine, enum hook hook, struct h
 }
 
 /*
- * Before Linux 6.6 there are no links at TC: a filter stays when the process that
- * made it is killed, so the program asks for a sign of life (engine_alive()).
+ * Before Linux 6.6 there are no links at TC. A filter stays when turnpike is killed,
+ * until the next one: it passes everything once the lease is over. Its handle is
+ * the server's process id.
  */
-static int hook_attach_clsact(int program, struct hook_link *link)
+static int hook_attach_clsact(int program, uint32_t handle, struct hook_link *link)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->ifindex, .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program);
+	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program, .handle = handle, .priority = FILTER,
+		    .flags = BPF_TC_F_REPLACE);
 	int err = bpf_tc_hook_create(&hook);
 
 	if (err && err != -EEXIST)
@@ -79,7 +82,7 @@ static int hook_attach_tc(const struct engine *engine, struct hook_link *link)
 	link->fd = bpf_link_create(program, link->ifindex, TCX_INGRESS, NULL);
 	if (link->fd >= 0)
 		return 0;
-	return hook_attach_clsact(program, link);
+	return hook_attach_clsact(program, engine->pid ? engine->pid : 1, link);
 }
 
 int hook_attach(const struct engine *engine, uint32_t ifindex, enum hook hook,
@@ -92,6 +95,42 @@ int hook_attach(const struct engine *engine, uint32_t ifindex, enum hook hook,
 	if (!err)
 		*ret = link;
 	return err;
+}
+
+/* Of newer headers: BPF_LINK_TYPE_TCX. */
+enum { LINK_XDP = 6, LINK_TCX = 11 };
+
+int hook_adopt(const struct engine *engine, uint32_t ifindex, int fd, enum hook *ret_hook,
+	       struct hook_link *ret)
+{
+	struct hook_link link = {.fd = fd, .ifindex = ifindex};
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	struct bpf_link_info info = {};
+	__u32 length = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &length))
+		return -errno;
+	if (info.type == LINK_TCX) {
+		if (bpf_link_update(fd, bpf_program__fd(engine->tc->progs.turnpike_tc), NULL))
+			return -errno;
+		*ret_hook = HOOK_TC;
+		*ret = link;
+		return 0;
+	}
+	if (info.type != LINK_XDP || bpf_xdp_query(ifindex, 0, &query))
+		return -EINVAL;
+	if (bpf_link_update(fd, bpf_program__fd(engine->fastpath->progs.turnpike_xdp), NULL)) {
+		int program = engine->frags
+				      ? bpf_program__fd(engine->frags->progs.turnpike_xdp_frags)
+				      : -1;
+
+		if (program < 0 || bpf_link_update(fd, program, NULL))
+			return -EOPNOTSUPP;
+		link.frags = true;
+	}
+	*ret_hook = query.attach_mode == XDP_ATTACHED_SKB ? HOOK_XDP_GENERIC : HOOK_XDP;
+	*ret = link;
+	return 0;
 }
 
 void hook_detach(struct hook_link *link)

@@ -31,6 +31,13 @@ struct hook_link {
 int hook_attach(const struct engine *engine, uint32_t ifindex, enum hook hook,
 		struct hook_link *ret);
 
+/*
+ * An earlier run's BPF link: our program takes the place of the one that is there,
+ * in one step. FD is the link's then, else still the caller's.
+ */
+int hook_adopt(const struct engine *engine, uint32_t ifindex, int fd, enum hook *ret_hook,
+	       struct hook_link *ret);
+
 /* Accepts what isn't attached. */
 void hook_detach(struct hook_link *link);
 

@@ -142,12 +142,13 @@ void hops_invalidate(struct hops *hops)
 	WRITE_ONCE(config->hop_generation, next ? next : 1);
 }
 
-void hops_watch(struct hops *hops)
+bool hops_watch(struct hops *hops)
 {
 	if (!netlink_watch_changed(hops->netlink))
-		return;
+		return false;
 	hops_invalidate(hops);
 	hops_say_rules(hops);
 	interfaces_refresh(hops->interfaces);
 	log_debug("routes, links or neighbours have changed: next hops are looked up again");
+	return true;
 }

@@ -24,8 +24,8 @@ struct hops {
  */
 int hops_resolve(struct hops *hops, tp_handle handle, __u32 direction);
 
-/* Reads what the kernel tells of its network; every next hop is void if any of it is news. */
-void hops_watch(struct hops *hops);
+/* Reads what the kernel tells of its network; true if any of it is news: every hop is void then. */
+bool hops_watch(struct hops *hops);
 
 /* Makes every next hop void. */
 void hops_invalidate(struct hops *hops);

@@ -14,6 +14,8 @@
 #include "src/interfaces.h"
 #include "src/log.h"
 #include "src/netlink.h"
+#include "src/pins.h"
+#include "src/status.h"
 
 struct interface *interfaces_find(struct interfaces *interfaces, uint32_t ifindex)
 {
@@ -28,6 +30,8 @@ static struct interface *interfaces_place(struct interfaces *interfaces)
 {
 	struct interface *place = interfaces->at;
 
+	if (interfaces->place)
+		return interfaces->place;
 	while (place < interfaces->at + interfaces->count && place->ifindex)
 		place++;
 	return place < interfaces->at + INTERFACES ? place : NULL;
@@ -62,6 +66,73 @@ static void interfaces_describe_holder(uint32_t ifindex, char *ret, size_t size)
 		snprintf(ret, size, "XDP program `%s` (id %u)", info.name, query.prog_id);
 	if (fd >= 0)
 		close(fd);
+}
+
+static const char *interface_pin(const struct interface *at, char *ret)
+{
+	snprintf(ret, PINS_NAME, "interface-%u", at->ifindex);
+	return ret;
+}
+
+static bool is_another(const char *name, void *data)
+{
+	return strcmp(name, data);
+}
+
+int interface_keep(const struct engine *engine, const struct interface *at)
+{
+	char name[PINS_NAME];
+
+	interface_pin(at, name);
+	if (at->link.fd >= 0)
+		return engine_pin(engine, name, at->link.fd);
+	if (engine->pid)
+		pins_drop(engine->pid, name, is_another, name);
+	return 0;
+}
+
+/* An earlier run's link, if it is of the hook that is asked for: our program takes its place. */
+static int interface_adopt(struct interfaces *interfaces, struct interface *at)
+{
+	const struct engine *engine = interfaces->engine;
+	char name[PINS_NAME];
+	int fd = engine->adopted ? pins_get(engine->pid, interface_pin(at, name)) : -ENOENT;
+	int err = fd < 0 ? fd : hook_adopt(engine, at->ifindex, fd, &at->hook, &at->link);
+
+	if (!err && interfaces->hook != HOOK_AUTO && interfaces->hook != at->hook)
+		err = -EINVAL;
+	if (!err) {
+		snprintf(at->why, sizeof(at->why), "taken over from an earlier run");
+		return 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	at->link.fd = -1;
+	interface_keep(engine, at);
+	return err;
+}
+
+static bool interfaces_is_ours(const char *name, void *data)
+{
+	return interfaces_find(data, strtoul(name + strlen("interface-"), NULL, 10));
+}
+
+int interfaces_adopt(struct interfaces *interfaces)
+{
+	const struct bpf_map *devices = interfaces->engine->fastpath->maps.devices;
+	char why[256];
+	int err = 0;
+
+	/* In their old places, which hops that are cached know. */
+	for (uint32_t i = 0, ifindex; i < TP_DEVICES && err >= 0; i++) {
+		if (bpf_map_lookup_elem(bpf_map__fd(devices), &i, &ifindex) || !ifindex)
+			continue;
+		interfaces->place = &interfaces->at[i];
+		err = interfaces_attach(interfaces, ifindex, why, sizeof(why));
+	}
+	interfaces->place = NULL;
+	pins_drop(interfaces->engine->pid, "interface-", interfaces_is_ours, interfaces);
+	return err < 0 ? err : 0;
 }
 
 static bool interfaces_is_held(uint32_t ifindex)
@@ -107,10 +178,14 @@ static int interface_hook(struct interfaces *interfaces, struct interface *at,
 static int interface_own(struct interfaces *interfaces, struct interface *at,
 			 const struct netlink_link *link, char *why, size_t size)
 {
-	int err = interfaces_refuse_holder(link, why, size);
+	int err;
 
+	if (!interface_adopt(interfaces, at))
+		return 0;
+	err = interfaces_refuse_holder(link, why, size);
 	if (err)
 		return err;
+	netlink_sweep_filters(interfaces->netlink, link->ifindex, status_is_served);
 	err = interface_hook(interfaces, at, link);
 	if (err)
 		snprintf(why, size, "interface %s: can't attach %s: %s; try --hook tc%s",
@@ -191,9 +266,12 @@ static int interfaces_add(struct interfaces *interfaces, const struct netlink_li
 		return -E2BIG;
 	}
 	*place = at;
-	if (place == interfaces->at + interfaces->count)
-		interfaces->count++;
-	return at.base ? 0 : interface_device(interfaces, place, link);
+	if (place >= interfaces->at + interfaces->count)
+		interfaces->count = place - interfaces->at + 1;
+	if (at.base)
+		return 0;
+	err = interface_device(interfaces, place, link);
+	return err ? err : interface_keep(interfaces->engine, place);
 }
 
 int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why, size_t size)
@@ -288,6 +366,7 @@ static void interface_forget(struct interfaces *interfaces, struct interface *at
 	}
 	bpf_map_delete_elem(bpf_map__fd(fastpath->maps.device_of), &at->ifindex);
 	hook_detach(&at->link);
+	interface_keep(interfaces->engine, at);
 	memset(at, 0, sizeof(*at));
 	at->link.fd = -1;
 }

@@ -43,7 +43,8 @@ struct interfaces {
 	enum hook hook; /* --hook */
 	bool fixed;	/* --interface: no others are added */
 	struct interface at[INTERFACES];
-	size_t count; /* places that are or were in use */
+	size_t count;		 /* places that are or were in use */
+	struct interface *place; /* where the next is to be; NULL: anywhere */
 };
 
 /*
@@ -51,6 +52,15 @@ struct interfaces {
  * or is no Ethernet device (loopback). Says in WHY what failed.
  */
 int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why, size_t size);
+
+/* Those of an earlier run that the engine has adopted, without a packet lost between. */
+int interfaces_adopt(struct interfaces *interfaces);
+
+/* Those of an earlier run that the engine has adopted, without a packet lost between. */
+int interfaces_adopt(struct interfaces *interfaces);
+
+/* Lets what is attached there outlive the process, if the engine's maps do. */
+int interface_keep(const struct engine *engine, const struct interface *at);
 
 /* Attaches to the interface that has ADDRESS, for a wildcard to all that have any. */
 int interfaces_cover(struct interfaces *interfaces, const struct address *address, char *why,

@@ -9,12 +9,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <linux/magic.h>
-#include <bpf/libbpf.h>
+#include <bpf/bpf.h>
 #include "src/pins.h"
 
 #define PINS_BPFFS     "/sys/fs/bpf"
 #define PINS_DIRECTORY PINS_BPFFS "/turnpike"
-#define PINS_PATH      128
+#define PINS_PATH      160
 
 static int pins_mount(void)
 {
@@ -27,54 +27,75 @@ static int pins_mount(void)
 	return mount("bpf", PINS_BPFFS, "bpf", 0, "mode=0700") ? -errno : 0;
 }
 
-static const char *pins_folder(pid_t pid, char *ret)
+static const char *pins_path(pid_t pid, const char *name, char *ret)
 {
-	snprintf(ret, PINS_PATH, PINS_DIRECTORY "/%d", pid);
+	snprintf(ret, PINS_PATH, PINS_DIRECTORY "/%d/%.*s", pid, PINS_NAME, name);
 	return ret;
 }
 
-int pins_make(struct bpf_object *object, pid_t pid)
+int pins_open(pid_t pid)
 {
-	char folder[PINS_PATH], path[2 * PINS_PATH];
-	struct bpf_map *map;
+	char folder[PINS_PATH];
 	int err = pins_mount();
 
 	if (err)
 		return err;
-	pins_remove(pid);
 	if ((mkdir(PINS_DIRECTORY, 0700) && errno != EEXIST) ||
-	    mkdir(pins_folder(pid, folder), 0700))
+	    (mkdir(pins_path(pid, "", folder), 0700) && errno != EEXIST))
 		return -errno;
-	bpf_object__for_each_map(map, object)
-	{
-		if (bpf_map__is_internal(map))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", folder, bpf_map__name(map));
-		err = bpf_map__pin(map, path);
-		if (err)
-			return err;
-	}
 	return 0;
 }
 
-void pins_remove(pid_t pid)
+int pins_put(pid_t pid, const char *name, int fd)
 {
-	char folder[PINS_PATH], path[2 * PINS_PATH + 1];
-	DIR *directory = opendir(pins_folder(pid, folder));
+	char path[PINS_PATH], fresh[PINS_PATH];
+
+	pins_path(pid, name, path);
+	/* bpffs takes no dots in names. */
+	pins_path(pid, "new", fresh);
+	unlink(fresh);
+	if (bpf_obj_pin(fd, fresh))
+		return -errno;
+	return rename(fresh, path) ? -errno : 0;
+}
+
+int pins_get(pid_t pid, const char *name)
+{
+	char path[PINS_PATH];
+	int fd = bpf_obj_get(pins_path(pid, name, path));
+
+	return fd < 0 ? -errno : fd;
+}
+
+void pins_drop(pid_t pid, const char *prefix, bool (*is_kept)(const char *name, void *data),
+	       void *data)
+{
+	char path[PINS_PATH];
+	DIR *directory = opendir(pins_path(pid, "", path));
 	struct dirent *entry;
 
 	if (!directory)
 		return;
 	while ((entry = readdir(directory))) {
-		snprintf(path, sizeof(path), "%s/%.*s", folder, PINS_PATH, entry->d_name);
-		unlink(path); /* "." and ".." can't be */
+		if (strncmp(entry->d_name, prefix, strlen(prefix)) || entry->d_name[0] == '.')
+			continue;
+		if (!is_kept || !is_kept(entry->d_name, data))
+			unlink(pins_path(pid, entry->d_name, path));
 	}
 	closedir(directory);
-	rmdir(folder);
+}
+
+void pins_remove(pid_t pid)
+{
+	char folder[PINS_PATH];
+
+	pins_drop(pid, "interface-", NULL, NULL);
+	pins_drop(pid, "", NULL, NULL);
+	rmdir(pins_path(pid, "", folder));
 	rmdir(PINS_DIRECTORY);
 }
 
-void pins_sweep(bool (*is_served)(pid_t pid))
+void pins_each(void (*each)(pid_t pid, void *data), void *data)
 {
 	DIR *directory = opendir(PINS_DIRECTORY);
 	struct dirent *entry;
@@ -84,8 +105,8 @@ void pins_sweep(bool (*is_served)(pid_t pid))
 	while ((entry = readdir(directory))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-		if (pid > 0 && !is_served(pid))
-			pins_remove(pid);
+		if (pid > 0)
+			each(pid, data);
 	}
 	closedir(directory);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,38 +24,121 @@ static void status_path(pid_t pid, struct sockaddr_un *ret)
 	snprintf(ret->sun_path, sizeof(ret->sun_path), STATUS_DIRECTORY "/%d.sock", pid);
 }
 
-bool status_is_served(pid_t pid)
+/* Who listens there; 0: nobody. */
+static pid_t status_peer(const struct sockaddr_un *address)
 {
-	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool served;
+	struct ucred who = {};
+	socklen_t length = sizeof(who);
 
-	status_path(pid, &address);
-	served = fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address));
+	if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof(*address)))
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length);
 	if (fd >= 0)
 		close(fd);
-	return served;
+	return who.pid;
+}
+
+pid_t status_process(pid_t pid)
+{
+	struct sockaddr_un address;
+
+	status_path(pid, &address);
+	return status_peer(&address);
+}
+
+pid_t status_follower(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strncmp(name, STATUS_FOLLOWER, strlen(STATUS_FOLLOWER)))
+		return 0;
+	snprintf(address.sun_path, sizeof(address.sun_path), STATUS_DIRECTORY "/%.64s", name);
+	return status_peer(&address);
+}
+
+static int status_bind(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	unlink(address->sun_path);
+	if (!bind(fd, (const struct sockaddr *)address, sizeof(*address)) && !listen(fd, 8))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static void status_follow_path(struct sockaddr_un *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->sun_family = AF_UNIX;
+	snprintf(ret->sun_path, sizeof(ret->sun_path), STATUS_DIRECTORY "/" STATUS_FOLLOWER "%d",
+		 getpid());
+}
+
+int status_follow(void)
+{
+	struct sockaddr_un address;
+
+	mkdir(STATUS_DIRECTORY, 0700);
+	status_follow_path(&address);
+	return status_bind(&address);
+}
+
+void status_follow_close(int socket)
+{
+	struct sockaddr_un address;
+
+	if (socket < 0)
+		return;
+	status_follow_path(&address);
+	unlink(address.sun_path);
+	close(socket);
+	rmdir(STATUS_DIRECTORY);
+}
+
+bool status_is_served(pid_t pid)
+{
+	return status_process(pid) > 0;
+}
+
+pid_t *status_served(void)
+{
+	DIR *directory = opendir(STATUS_DIRECTORY);
+	size_t count = 0, size = 16;
+	pid_t *all = calloc(size, sizeof(*all)), *more, pid;
+	struct dirent *entry;
+
+	while (all && directory && (entry = readdir(directory))) {
+		pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (pid <= 0)
+			continue;
+		all[count++] = pid;
+		if (count < size)
+			continue;
+		more = realloc(all, 2 * size * sizeof(*all));
+		if (!more)
+			break;
+		all = more;
+		size *= 2;
+	}
+	if (all)
+		all[count < size ? count : size - 1] = 0;
+	if (directory)
+		closedir(directory);
+	return all;
 }
 
 int status_listen(pid_t pid)
 {
 	struct sockaddr_un address;
-	int fd, err;
 
 	if (mkdir(STATUS_DIRECTORY, 0700) && errno != EEXIST)
 		return -errno;
 	status_path(pid, &address);
-	if (status_is_served(pid))
-		return -EBUSY;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	unlink(address.sun_path);
-	if (!bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, 8))
-		return fd;
-	err = -errno;
-	close(fd);
-	return err;
+	return status_is_served(pid) ? -EBUSY : status_bind(&address);
 }
 
 void status_close(int socket, pid_t pid)
@@ -130,29 +214,122 @@ static void add_bindings(cJSON *server, const struct engine *engine)
 			add_binding(array, engine, slot, &b);
 }
 
+static void add_observer(cJSON *array, const struct supervisor *s,
+			 const struct symbols_event *event, const struct symbols_probe *probe,
+			 unsigned int plan)
+{
+	const struct tp_probe_stats *stats = &s->engine.stats[plan];
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "event", symbols_event_name(event->kind));
+	cJSON_AddStringToObject(object, "source", "uprobe");
+	cJSON_AddStringToObject(object, "function", probe->function);
+	if (probe->within)
+		cJSON_AddStringToObject(object, "within", probe->within);
+	cJSON_AddNumberToObject(object, "offset", probe->offset);
+	cJSON_AddStringToObject(object, "symbols", s->symbols->origin);
+	cJSON_AddBoolToObject(object, "attached", attach_is_on(&s->attach, plan));
+	cJSON_AddNumberToObject(object, "hits", stats->hits);
+	cJSON_AddNumberToObject(object, "mean_ns", stats->hits ? stats->ns / stats->hits : 0);
+	cJSON_AddNumberToObject(object, "failed_reads", stats->failed_reads);
+	cJSON_AddStringToObject(object, "why", event->why ? event->why : "");
+	cJSON_AddItemToArray(array, object);
+}
+
+static void add_snooped(cJSON *array, const struct supervisor *s)
+{
+	cJSON *object;
+
+	for (int i = 0; i < OBSERVERS; i++) {
+		if (!s->observers.at[i].snooped)
+			continue;
+		object = cJSON_CreateObject();
+		cJSON_AddStringToObject(object, "event",
+					symbols_event_name(s->observers.at[i].kind));
+		cJSON_AddStringToObject(object, "source", "snoop");
+		cJSON_AddStringToObject(object, "function", "");
+		cJSON_AddNumberToObject(object, "offset", 0);
+		cJSON_AddStringToObject(object, "symbols", "");
+		cJSON_AddNumberToObject(object, "hits", s->snoop.counts[SNOOP_COMMITS + i]);
+		cJSON_AddNumberToObject(object, "failed_reads", 0);
+		cJSON_AddStringToObject(object, "why", s->observers.at[i].why);
+		cJSON_AddItemToArray(array, object);
+	}
+}
+
+/* What was snooped beside events, and what was not believed; nothing if nothing is snooped. */
+static void add_snoop(cJSON *server, const struct snoop *snoop)
+{
+	static const char *const names[SNOOP_COMMITS] = {
+		[SNOOP_REQUESTS] = "requests",
+		[SNOOP_RESPONSES] = "responses",
+		[SNOOP_UNMATCHED] = "unmatched",
+		[SNOOP_AMBIGUOUS] = "ambiguous",
+		[SNOOP_ODD] = "odd",
+		[SNOOP_UNREAD] = "unread",
+		[SNOOP_FULL] = "full",
+		[SNOOP_NO_RELAY] = "no_relay",
+		[SNOOP_LEFT] = "left",
+	};
+	cJSON *object = cJSON_AddObjectToObject(server, "snoop");
+
+	for (int i = 0; i < SNOOP_COMMITS; i++)
+		cJSON_AddNumberToObject(object, names[i], snoop->counts[i]);
+}
+
 static void add_observers(cJSON *server, const struct supervisor *s)
 {
 	cJSON *array = cJSON_AddArrayToObject(server, "observers");
 	unsigned int plan = 0;
-	cJSON *object;
 
-	for (unsigned int e = 0; e < s->symbols->events; e++) {
+	add_snooped(array, s);
+	for (unsigned int e = 0; s->symbols && e < s->symbols->events; e++) {
 		const struct symbols_event *event = &s->symbols->event[e];
 
-		for (unsigned int p = 0; p < event->probes; p++, plan++) {
-			object = cJSON_CreateObject();
-			cJSON_AddStringToObject(object, "event", symbols_event_name(event->kind));
-			cJSON_AddStringToObject(object, "source", "uprobe");
-			cJSON_AddStringToObject(object, "function", event->probe[p].function);
-			cJSON_AddNumberToObject(object, "offset", event->probe[p].offset);
-			cJSON_AddStringToObject(object, "symbols", s->symbols->origin);
-			cJSON_AddNumberToObject(object, "hits", s->engine.stats[plan].hits);
-			cJSON_AddNumberToObject(object, "failed_reads",
-						s->engine.stats[plan].failed_reads);
-			cJSON_AddStringToObject(object, "why", event->why ? event->why : "");
-			cJSON_AddItemToArray(array, object);
-		}
+		if (!observers_probes(&s->observers, event->kind))
+			continue;
+		for (unsigned int p = 0; p < event->probes; p++)
+			add_observer(array, s, event, &event->probe[p], plan++);
 	}
+}
+
+static void add_kernel_observer(cJSON *array, const char *event, const char *source,
+				const char *function, __u64 hits, const char *why)
+{
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "event", event);
+	cJSON_AddStringToObject(object, "source", source);
+	cJSON_AddStringToObject(object, "function", function);
+	cJSON_AddNumberToObject(object, "offset", 0);
+	cJSON_AddStringToObject(object, "symbols", "kernel");
+	cJSON_AddNumberToObject(object, "hits", hits);
+	cJSON_AddNumberToObject(object, "failed_reads", 0);
+	cJSON_AddStringToObject(object, "why", why);
+	cJSON_AddItemToArray(array, object);
+}
+
+/* What the kernel tells: of the sockets by the first way that it has, of the process. */
+static void add_kernel_observers(cJSON *server, const struct supervisor *s)
+{
+	static const char *const functions[] = {
+		[WATCH_FENTRY] = "udp_destroy_sock, udpv6_destroy_sock",
+		[WATCH_CGROUP] = "sock_release",
+		[WATCH_SOCK_DIAG] = "SKNLGRP_INET_UDP_DESTROY",
+		[WATCH_NOTHING] = "",
+	};
+	cJSON *array = cJSON_GetObjectItem(server, "observers");
+	const struct watch *watch = &s->watch;
+
+	add_kernel_observer(array, symbols_event_name(TP_EVENT_SOCKET_CLOSED),
+			    watch_source_name(watch->source), functions[watch->source],
+			    watch_seen(watch, TP_SEEN_SOCKET), watch->why);
+	add_kernel_observer(array, "server_gone", "tracepoint", "sched_process_exit",
+			    watch_seen(watch, TP_SEEN_EXIT), "");
+	add_kernel_observer(array, "server_gone", "tracepoint", "sched_process_exec",
+			    watch_seen(watch, TP_SEEN_EXEC), "");
+	add_kernel_observer(array, "server_gone", "tracepoint", "signal_deliver",
+			    watch_seen(watch, TP_SEEN_CRASH), "");
 }
 
 static void add_interfaces(cJSON *server, const struct engine *engine,
@@ -232,9 +409,12 @@ static char *status_json(const struct supervisor *s)
 	cJSON_AddStringToObject(server, "build_id", image_build_id(s->image));
 	cJSON_AddNumberToObject(server, "netns", s->server.netns);
 	add_observers(server, s);
+	add_kernel_observers(server, s);
 	add_interfaces(server, &s->engine, &s->interfaces);
 	add_bindings(server, &s->engine);
 	add_counters(server, &s->engine);
+	if (s->observers.snooped)
+		add_snoop(server, &s->snoop);
 	cJSON_AddNumberToObject(server, "memory_bytes", engine_memory(&s->engine));
 	text = cJSON_PrintUnformatted(server);
 	cJSON_Delete(server);

@@ -8,7 +8,10 @@
 #include "src/engine.h"
 #include "src/hops.h"
 #include "src/interfaces.h"
+#include "src/observers.h"
 #include "src/server.h"
+#include "src/snoop.h"
+#include "src/watch.h"
 
 struct image;
 struct netlink;
@@ -19,7 +22,10 @@ struct supervise_options {
 	pid_t pid;
 	const char *interfaces; /* NULL: found by themselves */
 	enum hook hook;
+	enum observers_mode mode;
 	__u32 max_bindings;
+	unsigned int lease; /* seconds that all goes on without us */
+	enum watch_source sockets;
 	const char *symbols_dir, *profiles_dir; /* NULL: the usual places */
 };
 
@@ -27,14 +33,18 @@ struct supervisor {
 	struct supervise_options options;
 	struct server server;
 	struct image *image;
-	struct symbols *symbols;
+	struct symbols *symbols; /* NULL: all is snooped */
+	struct observers observers;
 	struct engine engine;
+	struct snoop snoop;
 	struct attach attach;
+	struct watch watch;
 	struct interfaces interfaces;
 	struct netlink *netlink;
 	struct hops hops;
 	struct ring_buffer *notices;
-	int socket; /* where `turnpike status` asks */
+	time_t swept; /* when the table was last swept; seconds */
+	int socket;   /* where `turnpike status` asks */
 	bool server_gone, full_said;
 };
 

@@ -33,6 +33,7 @@ static int interface_to_tc(struct interfaces *interfaces, struct interface *at, 
 	hook_detach(&at->link);
 	at->link = link;
 	at->hook = HOOK_TC;
+	interface_keep(interfaces->engine, at);
 	snprintf(at->why, sizeof(at->why), "%s", why);
 	log_warning("interface %s: from xdp to tc: %s", at->name, why);
 	return 0;

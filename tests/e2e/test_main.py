@@ -120,7 +120,7 @@ def measured(world, coturn, count):
 def test_main_job(world, binary):
     """The channel data moves in the kernel: none is lost, the server's sockets see under 2 % of what they see without
     turnpike, and the server needs under 10 % of the CPU time."""
-    count = 20_000 if binary == STOCK_COTURN else 2_000
+    count = int(os.environ.get("MAIN_JOB_DATAGRAMS", 20_000 if binary == STOCK_COTURN else 2_000))
     coturn = world.start_coturn(binary, extra=["-m", "2"])
     relayed_alone, seen_alone, cpu_alone = measured(world, coturn, count)
     assert seen_alone >= 2 * relayed_alone
@@ -207,17 +207,18 @@ def test_sigint_is_sigterm(world):
 
 
 def test_sigkill_is_harmless(world, binary):
-    """Promise 5: turnpike killed: nothing keeps forwarding unwatched, traffic goes on through the server without a
-    loss, and the next start cleans up what was left, and works."""
+    """Promise 5: turnpike killed: nothing is lost, the kernel goes on for as long as the lease lasts, then all is the
+    server's; the next start cleans up what was left, and works."""
     coturn = world.start_coturn(binary)
     before = pins()
-    turnpike = attach(world, coturn)
+    turnpike = attach(world, coturn, "--lease", "2")
     channels = connect(world, 2)
     with Traffic(channels) as traffic:
         assert wait_for(lambda: forwarded(turnpike.server()) > 1000)
         footprint = Footprint(world, turnpike, before)
         turnpike.kill()
-        assert wait_for(lambda: not world.xdp_interfaces(), 1)
+        seen = world.server_datagrams()
+        assert wait_for(lambda: world.server_datagrams() > seen + 1000)
         through = traffic.total()
         assert wait_for(lambda: traffic.total() > through + 500)
     traffic.check()
@@ -232,14 +233,16 @@ def test_sigkill_is_harmless(world, binary):
 
 
 def test_start_sweeps_what_another_left(world):
-    """Promise 5: what a killed turnpike left pinned goes with the next start, for whatever server that is."""
+    """Promise 5: what a killed turnpike left pinned for a server that has ended goes with the next start, for whatever
+    server that is."""
     killed, other = world.start_coturn(), world.start_coturn(port=3578, ports=(51000, 51999))
     attach(world, killed).kill()
+    killed.kill()
     assert os.path.isdir(os.path.join(PINS, str(killed.pid)))
     turnpike = attach(world, other)
-    assert os.listdir(PINS) == [str(other.pid)]
+    assert not os.path.exists(os.path.join(PINS, str(killed.pid)))
     clean_up(turnpike)
-    assert not os.path.exists(PINS)
+    assert not os.path.exists(os.path.join(PINS, str(other.pid)))
 
 
 def send_quietly(channel, payload):
@@ -539,21 +542,21 @@ def profile_with(world, old, new):
     return directory
 
 
-@pytest.mark.parametrize("old, new", [("update_channel_lifetime", "no_such_function"),
+@pytest.mark.parametrize("old, new", [("close_ioa_socket", "no_such_function"),
                                       ("client_socket", "no_such_member")])
 def test_profile_names_what_does_not_exist(world, old, new):
     coturn = world.start_coturn(rebuilt_coturn())
     directory = profile_with(world, old, new)
-    refused(world, "--pid", coturn.pid, "--profiles", directory, code=1, words=[new])
+    refused(world, "--pid", coturn.pid, "--mode", "uprobe", "--profiles", directory, code=1, words=[new])
 
 
 def test_no_symbols(world):
-    """A server without symbols and without a map: what is missing, and that snooping isn't there yet."""
+    """A server without symbols and without a map, where snooping is forbidden: what is missing, and what helps."""
     stripped = world.path("turnserver")
     sh("strip", "-o", stripped, rebuilt_coturn())
     sh("objcopy", "--remove-section=.gnu_debuglink", stripped)
     coturn = world.start_coturn(stripped)
-    refused(world, "--pid", coturn.pid, code=1, words=["symbol|debug", "snoop"])
+    refused(world, "--pid", coturn.pid, "--mode", "uprobe", code=1, words=["symbol|debug", "snoop"])
 
 
 def test_full_table(world, binary):

@@ -219,6 +219,31 @@ static void counts_per_binding(void **state)
 	assert_int_equal(count.bytes, 3);
 }
 
+/* The owner of a leg's counters has fallen silent: after a while another CPU follows, and nothing
+ * is lost. */
+static void counting_changes_hands(void **state)
+{
+	struct tp_leg *leg = frame_leg(&engine, FRAME_SLOT, TP_UP);
+	struct tp_watch *watch = &engine.bindings[FRAME_SLOT].watch[TP_UP];
+	struct frame frame, result;
+
+	(void)state;
+	frame_up_channel(&frame, "12345", 5, 3);
+	frame_run(&engine, &frame, &result); /* to become the owner */
+	leg->owner = 0x7fff;
+	watch->packets = 99; /* so it counted, since it was last looked at */
+	for (int i = 0; i < 2; i++)
+		frame_run(&engine, &frame, &result);
+	assert_int_equal(leg->owner, 0x7fff);
+	watch->since -= 1000;
+	frame_run(&engine, &frame, &result);
+	assert_in_range(leg->owner, 1, 0x7ffe);
+	frame_run(&engine, &frame, &result);
+	assert_int_equal(engine_count(&engine, FRAME_SLOT, TP_UP).packets, 5);
+	assert_int_equal(engine_count(&engine, FRAME_SLOT, TP_UP).bytes, 25);
+	assert_int_equal(leg->own.packets, 1);
+}
+
 static void pass_no_binding(void **state)
 {
 	struct frame frame;
@@ -471,6 +496,7 @@ int main(void)
 		cmocka_unit_test_setup(ethernet_padding, rebind),
 		cmocka_unit_test_setup(other_interface, rebind),
 		cmocka_unit_test_setup(counts_per_binding, rebind),
+		cmocka_unit_test_setup(counting_changes_hands, rebind),
 		cmocka_unit_test_setup(pass_no_binding, rebind),
 		cmocka_unit_test_setup(pass_control, rebind),
 		cmocka_unit_test_setup(pass_fragment, rebind),
