@@ -95,6 +95,15 @@ struct {
 	__type(value, struct snoop_socket);
 } snoop_relays SEC(".maps");
 
+/* Addresses that clients are told instead of the relay's own: what a server makes of such a peer
+ * isn't known. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__uint(key_size, 16);
+	__uint(value_size, sizeof(__u32));
+} snoop_told SEC(".maps");
+
 /* By which of its addresses the machine sends to a peer, if a socket leaves it the choice. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -27,6 +27,8 @@ static __always_inline void snoop_set_relay(struct __sk_buff *skb, struct snoop_
 	struct stun_address relay = m->relayed[family];
 	int kind = snoop_resolve(skb, &relay);
 
+	if (!same_address(relay.address, m->relayed[family].address))
+		bpf_map_update_elem(&snoop_told, m->relayed[family].address, &zero_key, BPF_ANY);
 	if (kind == SNOOP_NOT_BOUND || !snoop_watch(skb, &relay, a->tgid))
 		return;
 	if (kind == SNOOP_WILDCARD) {
@@ -196,7 +198,7 @@ static __always_inline int snoop_is_host(const struct stun_address *a)
 static __always_inline int snoop_is_whole(const struct snoop_allocation *a,
 					  const struct stun_address *peer)
 {
-	if (a->left) {
+	if (a->left || bpf_map_lookup_elem(&snoop_told, peer->address)) {
 		snoop_count(SNOOP_LEFT);
 		return 0;
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <cjson/cJSON.h>
 #include "src/commands.h"
+#include "src/observers.h"
 #include "src/options.h"
 #include "src/target.h"
 #include "symbols/image.h"
@@ -85,12 +86,24 @@ static const char *source_state(const struct symbols_event *event, unsigned int 
 	return "used";
 }
 
-static void print_event(const struct symbols_event *event)
+/* As `run` would choose; "kernel": closed sockets, which it tells of in any case. */
+static const char *event_source(const struct symbols *symbols, const struct symbols_event *event)
 {
-	printf("\n%s: %s\n", symbols_event_name(event->kind),
-	       event->probes	 ? "uprobe"
-	       : event->required ? "NOT OBSERVABLE, and required"
-				 : "not observable");
+	const struct observer *observer;
+	struct observers observers;
+
+	observers_choose(OBSERVE_AUTO, symbols, "", &observers);
+	observer = observers_of(&observers, event->kind);
+	if (observer && observer->snooped)
+		return "snoop";
+	if (event->probes && observers_probes(&observers, event->kind))
+		return "uprobe";
+	return event->kind == TP_EVENT_SOCKET_CLOSED ? "kernel" : "none";
+}
+
+static void print_event(const struct symbols *symbols, const struct symbols_event *event)
+{
+	printf("\n%s: %s\n", symbols_event_name(event->kind), event_source(symbols, event));
 	for (unsigned int i = 0; i < event->sources; i++)
 		printf("  source %u, %s: %s%s%s\n", i + 1, event->source[i].name,
 		       source_state(event, i), *event->source[i].why ? ": " : "",
@@ -109,7 +122,7 @@ static void print_text(const struct target *target)
 	if (*symbols->made_from)
 		printf("compiled by %s\n", symbols->made_from);
 	for (unsigned int i = 0; i < symbols->events; i++)
-		print_event(&symbols->event[i]);
+		print_event(symbols, &symbols->event[i]);
 }
 
 static cJSON *json_path(const char *expression, const struct tp_path *path)
@@ -181,12 +194,12 @@ static cJSON *json_sources(const struct symbols_event *event)
 	return sources;
 }
 
-static cJSON *json_event(const struct symbols_event *event)
+static cJSON *json_event(const struct symbols *symbols, const struct symbols_event *event)
 {
 	cJSON *json = cJSON_CreateObject(), *probes;
 
 	cJSON_AddStringToObject(json, "event", symbols_event_name(event->kind));
-	cJSON_AddStringToObject(json, "source", event->probes ? "uprobe" : "none");
+	cJSON_AddStringToObject(json, "source", event_source(symbols, event));
 	cJSON_AddBoolToObject(json, "required", event->required);
 	cJSON_AddItemToObject(json, "sources", json_sources(event));
 	probes = cJSON_AddArrayToObject(json, "probes");
@@ -210,7 +223,7 @@ static void print_json(const struct target *target)
 	cJSON_AddStringToObject(json, "made_from", symbols->made_from);
 	events = cJSON_AddArrayToObject(json, "events");
 	for (unsigned int i = 0; i < symbols->events; i++)
-		cJSON_AddItemToArray(events, json_event(&symbols->event[i]));
+		cJSON_AddItemToArray(events, json_event(symbols, &symbols->event[i]));
 	text = cJSON_Print(json);
 	if (text)
 		puts(text);
@@ -221,7 +234,8 @@ static void print_json(const struct target *target)
 static bool is_complete(const struct symbols *symbols)
 {
 	for (unsigned int i = 0; i < symbols->events; i++)
-		if (symbols->event[i].required && !symbols->event[i].probes)
+		if (symbols->event[i].required &&
+		    !strcmp(event_source(symbols, &symbols->event[i]), "none"))
 			return false;
 	return true;
 }

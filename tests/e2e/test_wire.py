@@ -211,6 +211,22 @@ def test_external_ip_of_another_server(world, bind):
     clean_up(turnpike)
 
 
+def test_external_ip_of_a_peer(world):
+    """Two clients that name each other by the address they were told: coturn makes another of it, which no packet
+    says; so these stay with it."""
+    turnpike = attach(world, world.start_coturn(extra=[f"--external-ip={PUBLIC}/{RELAY4}", f"--allowed-peer-ip={RELAY4}"]))
+    clients = [TurnClient(world), TurnClient(world)]
+    for client in clients:
+        client.allocate()
+    for number, client in enumerate(clients):
+        client.bind_channel(0x4000 + number, clients[1 - number].relay)
+    assert not listed(turnpike) and turnpike.server()["snoop"]["left"] == 2
+    for number, client in enumerate(clients):
+        client.send_channel(0x4000 + number, b"across")
+        assert clients[1 - number].receive() == (0x4001 - number, b"across")
+    clean_up(turnpike)
+
+
 # ---- servers and listeners
 
 def test_several_servers(world):
