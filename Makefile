@@ -59,6 +59,8 @@ $(OBJ) $(UNIT:=.o) $(BENCH:=.o): | $(SKEL)
 $(B)/tests/%_test: $(B)/tests/%_test.o $(LIB)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+$(B)/tests/unit/apart_test: LDFLAGS += -Wl,--wrap=symbols_resolve
+
 $(BENCH): $(B)/%: $(B)/%.o
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -85,9 +87,26 @@ fuzz: $(SKEL) ## the fast path's decisions, on the host, for FUZZ_SECONDS (600);
 		-fno-sanitize-recover=all -o $(B)/fuzz/packet_fuzz tests/fuzz/packet_fuzz.c
 	@cd $(B)/fuzz && ./packet_fuzz -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=1600 -print_final_stats=1 corpus
 
+FUZZ_SECONDS ?= 600
+fuzz-symbols: $(LIB) ## YAML, expressions, and damaged ELF and DWARF through the child, FUZZ_SECONDS each (root)
+	@mkdir -p $(B)/fuzz/yaml $(B)/fuzz/expression
+	@cp symbols/profiles/*.yaml symbols/builds/*.yaml $(B)/fuzz/yaml/
+	@sed -n 's/.*expression: "\([^"]*\)".*/\1/p' symbols/builds/*.yaml | sort -u | split -l 1 - $(B)/fuzz/expression/seed.
+	@for name in yaml expression; do $(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $(B)/fuzz/$${name}_fuzz tests/fuzz/$${name}_fuzz.c symbols/*.c $(LDLIBS) || exit; done
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -o $(B)/fuzz/elf_fuzz tests/fuzz/elf_fuzz.c $(filter $(B)/symbols/%,$(LIB)) $(LDLIBS)
+	cd $(B)/fuzz && ./yaml_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=60000 -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 yaml
+	cd $(B)/fuzz && EXPRESSION_PROGRAM=$(CURDIR)/build/coturn/O2/turnserver ./expression_fuzz \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=600 -timeout=20 -print_final_stats=1 expression
+	$(B)/fuzz/elf_fuzz $(FUZZ_SECONDS) symbols/profiles build/coturn/*/turnserver
+
 lint: $(SKEL) ## clang-format and clang-tidy
 	@clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
 	@clang-tidy -quiet $(SRC) -- $(CPPFLAGS) -isystem $(B) -std=gnu11
+
+matrix: all ## every build of coturn in every packaging, end to end; writes docs/matrix.md (root)
+	@tests/coturn all
+	@tests/matrix
 
 maps: all ## make the shipped symbol maps again (root)
 	@tests/maps
@@ -99,4 +118,4 @@ clean: ## remove build/
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check check-differential check-kernels demo bench fuzz lint maps clean
+.PHONY: all help tests check check-differential check-kernels demo bench fuzz fuzz-symbols lint matrix maps clean

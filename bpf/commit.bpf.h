@@ -448,14 +448,26 @@ full:
 	return -1;
 }
 
+/* For who holds the binding: its end moves. */
+static __always_inline void commit_set_end(struct tp_binding *b, __u32 slot, __u64 expires_ns)
+{
+	struct tp_leg *up = leg_of(slot, TP_UP), *down = leg_of(slot, TP_DOWN);
+	__u32 expires = commit_jiffies(expires_ns);
+
+	b->expires_ns = expires_ns;
+	if (up)
+		WRITE_ONCE(up->expires, expires);
+	if (down)
+		WRITE_ONCE(down->expires, expires);
+}
+
 /* Refreshes the binding if it is there; 0 if there is none (any more) to refresh. */
 __noinline int commit_refresh(struct commit *c, __u32 epoch)
 {
 	struct tp_session_key key = {};
-	struct tp_leg *up, *down;
 	struct tp_binding *b;
 	__u64 *found, handle;
-	__u32 slot, expires;
+	__u32 slot;
 	int same;
 
 	if (!c)
@@ -469,17 +481,11 @@ __noinline int commit_refresh(struct commit *c, __u32 epoch)
 	handle = *found;
 	slot = handle_slot(handle);
 	b = binding_at(slot);
-	up = leg_of(slot, TP_UP);
-	down = leg_of(slot, TP_DOWN);
-	if (!b || !up || !down || !commit_lock(&b->sequence))
+	if (!b || !commit_lock(&b->sequence))
 		return 0;
 	same = commit_is_refresh(b, handle, c, epoch);
-	if (same) {
-		b->expires_ns = c->expires_ns;
-		expires = commit_jiffies(c->expires_ns);
-		WRITE_ONCE(up->expires, expires);
-		WRITE_ONCE(down->expires, expires);
-	}
+	if (same)
+		commit_set_end(b, slot, c->expires_ns);
 	seq_unlock(&b->sequence);
 	if (!same) {
 		commit_retire_handle(handle);

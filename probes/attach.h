@@ -13,8 +13,12 @@ struct bpf_link;
 
 struct attach {
 	struct uprobe_bpf *skeleton; /* loaded; not owned */
-	struct bpf_link *link[2 * TP_PLANS];
-	unsigned int links;
+	struct attach_probe {
+		struct bpf_link *link; /* NULL: taken off */
+		unsigned int plan;
+		uint64_t until; /* seconds of CLOCK_MONOTONIC; 0: it stays */
+	} probe[2 * TP_PLANS];
+	unsigned int probes;
 	unsigned int plans;
 };
 
@@ -25,6 +29,14 @@ struct attach {
  */
 int attach_plan(struct attach *attach, const struct tp_plan *plan, int pid, const char *path,
 		uint64_t offset);
+
+/*
+ * Takes off the probes whose time is over (tp_plan.lasts). Returns the seconds until the
+ * next one's is, or -1: all others stay.
+ */
+int attach_expire(struct attach *attach);
+/* Is a plan's probe still on? */
+bool attach_is_on(const struct attach *attach, unsigned int plan);
 
 /* Detaches all. */
 void attach_free(struct attach *attach);

@@ -21,6 +21,8 @@ enum tp_event_kind {
 	TP_EVENT_ALLOCATION_GONE, /* a session's allocation cleared */
 	TP_EVENT_SOCKET_CLOSED,	  /* client or relay socket closed or detached */
 	TP_EVENT_SERVER_GONE,	  /* the process ended */
+	TP_EVENT_LEARN,		  /* a channel that was bound earlier, and is seen now */
+	TP_EVENT_PERMISSION,	  /* a permission's end changes, and so its channels' */
 	TP_EVENT_KINDS,
 };
 
@@ -40,6 +42,7 @@ enum tp_field_id {
 	TP_FIELD_REALM,		     /* string */
 	TP_FIELD_LOCAL,		     /* sockaddr: a socket's own address */
 	TP_FIELD_REMOTE,	     /* sockaddr: a socket's remote address */
+	TP_FIELD_LIFETIME,	     /* u32: channel's end, in seconds from now */
 	TP_FIELDS,
 };
 
@@ -53,10 +56,34 @@ enum tp_read {
 	TP_READ_STRING,	  /* NUL-terminated, at most `size` bytes */
 };
 
+/*
+ * What a path begins with. Registers beyond the arguments are for probes inside a
+ * function, where an inlined one begins: their number here less TP_BASE_REGISTERS is
+ * their place in struct pt_regs, in words.
+ */
 enum tp_base {
 	TP_BASE_ARG0,	    /* argument registers at the function's entry; */
 	TP_BASE_ARG5 = 5,   /* saved there for plans that run at return */
 	TP_BASE_RETURN = 6, /* return value, at return only */
+	TP_BASE_EACH = 7,   /* the address of a walk's element, see tp_walk */
+	TP_BASE_REGISTERS = 8,
+	TP_BASE_R15 = 8,
+	TP_BASE_R14,
+	TP_BASE_R13,
+	TP_BASE_R12,
+	TP_BASE_RBP,
+	TP_BASE_RBX,
+	TP_BASE_R11,
+	TP_BASE_R10,
+	TP_BASE_R9,
+	TP_BASE_R8,
+	TP_BASE_RAX,
+	TP_BASE_RCX,
+	TP_BASE_RDX,
+	TP_BASE_RSI,
+	TP_BASE_RDI,
+	TP_BASE_RSP = TP_BASE_REGISTERS + 19,
+	TP_BASES,
 };
 
 #define TP_PATH_OFFSETS 8
@@ -90,13 +117,31 @@ enum tp_refusal {
 /* The event is taken only if `path compare value` holds for every check. */
 struct tp_check {
 	struct tp_path path;
-	__u32 compare; /* enum tp_compare, unsigned comparison */
-	__u32 refusal; /* enum tp_refusal, counted when the check fails */
-	__u32 pad;
+	struct tp_path other; /* if it is read, compared with instead of value */
+	__u32 compare;	      /* enum tp_compare, unsigned comparison */
+	__u32 refusal;	      /* enum tp_refusal, counted when the check fails */
 	__u64 value;
 };
 
-#define TP_PLAN_CHECKS 8
+#define TP_PLAN_CHECKS 10
+
+/*
+ * A plan with a walk runs once for each element of a table in the server's memory: a hash
+ * table's buckets in an array, each with some slots and a pointer to an array of pointers
+ * to more. Fields and checks that begin with TP_BASE_EACH are the element's.
+ */
+struct tp_walk {
+	struct tp_path table; /* leads to the first bucket */
+	__u32 buckets;	      /* 0: no walk */
+	__u32 bucket_size;
+	__u32 slots; /* in a bucket */
+	__u32 slot_size;
+	__u32 slot;	  /* offset of the first, in a bucket */
+	__u32 more;	  /* offset of the pointer */
+	__u32 more_count; /* offset of their number: 8 bytes; at most TP_WALK_ROWS are looked at */
+};
+
+#define TP_WALK_ROWS 512 /* slots and further elements of a bucket together */
 
 enum tp_plan_flags {
 	TP_PLAN_AT_RETURN = 1, /* arguments saved at entry, run at return */
@@ -107,14 +152,19 @@ struct tp_plan {
 	__u32 flags;  /* enum tp_plan_flags */
 	__u32 server; /* index of the server, filled in when attaching */
 	__u32 tgid;   /* its process id as the kernel sees it, likewise */
-	__u32 checks; /* how many of check[] are used */
+	__u32 checks; /* how many of check[] are used, before any walk */
+	__u32 each;   /* how many further ones, for each element */
+	__u32 every;  /* a walk: seconds that a session is left alone after it; 0: none */
+	__u32 lasts;  /* seconds after which user space detaches the probe; 0: it stays */
+	struct tp_walk walk;
 	struct tp_path field[TP_FIELDS];
 	struct tp_check check[TP_PLAN_CHECKS];
 };
 
 _Static_assert(sizeof(struct tp_path) == 36, "tp_path layout");
-_Static_assert(sizeof(struct tp_check) == 56, "tp_check layout");
-_Static_assert(sizeof(struct tp_plan) == 20 + 36 * TP_FIELDS + 56 * TP_PLAN_CHECKS,
+_Static_assert(sizeof(struct tp_check) == 88, "tp_check layout");
+_Static_assert(sizeof(struct tp_walk) == 64, "tp_walk layout");
+_Static_assert(sizeof(struct tp_plan) == 32 + 64 + 36 * TP_FIELDS + 88 * TP_PLAN_CHECKS,
 	       "tp_plan layout");
 
 #endif

@@ -16,6 +16,7 @@
 
 struct tp_probe_stats {
 	__u64 hits;
+	__u64 ns; /* spent in the program */
 	__u64 failed_reads;
 };
 
@@ -27,6 +28,6 @@ struct tp_renew {
 	__u64 ticks; /* jiffies */
 };
 
-_Static_assert(sizeof(struct tp_probe_stats) == 16, "tp_probe_stats layout");
+_Static_assert(sizeof(struct tp_probe_stats) == 24, "tp_probe_stats layout");
 
 #endif

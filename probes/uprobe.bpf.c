@@ -12,8 +12,10 @@
 #include "bpf/compiler.h"
 #include <bpf/bpf_tracing.h>
 #include "bpf/commit.bpf.h"
+#include "probes/fetch.bpf.h"
 #include "probes/plan.h"
 #include "probes/probe.h"
+#include "probes/walk.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -32,11 +34,6 @@ struct {
 	__type(value, struct tp_probe_stats);
 } probe_stats SEC(".maps");
 
-/* Argument registers at entry, and room for the return value. */
-struct call {
-	__u64 value[8];
-};
-
 struct call_key {
 	__u64 thread;
 	__u64 plan;
@@ -49,160 +46,6 @@ struct {
 	__type(key, struct call_key);
 	__type(value, struct call);
 } calls SEC(".maps");
-
-struct user_sockaddr {
-	__u16 family;
-	__be16 port;
-	__be32 word[6]; /* IPv4: address first; IPv6: flow information, address, scope */
-};
-
-/*
- * Functions that are not static are verified once, not once a call: that is
- * most of the time it takes to load. Their pointers may be NULL, says the verifier.
- */
-enum { FETCH_FAILED = -1, FETCH_ABSENT, FETCH_DONE };
-
-/* The address a path leads to (in *RET), or with no offsets the register's value. */
-__noinline int path_address(const struct tp_path *path, const struct call *call, __u64 *ret)
-{
-	__u64 at;
-
-	if (!path || !call || !ret)
-		return FETCH_FAILED;
-	at = call->value[path->base & 7];
-	for (int i = 0; i < TP_PATH_OFFSETS; i++) {
-		if (i >= path->count)
-			break;
-		if (i && bpf_probe_read_user(&at, sizeof(at), (void *)at))
-			return FETCH_FAILED;
-		if (!at)
-			return FETCH_ABSENT;
-		at += path->offset[i];
-	}
-	*ret = at;
-	return FETCH_DONE;
-}
-
-__noinline int fetch_number(const struct tp_path *path, const struct call *call, __u64 *ret)
-{
-	__u64 address = 0, number = 0;
-	int done, err = 0;
-
-	if (!path || !call || !ret)
-		return FETCH_FAILED;
-	if (path->read == TP_READ_NONE)
-		return FETCH_ABSENT;
-	done = path_address(path, call, &address);
-	if (done != FETCH_DONE)
-		return done;
-	if (path->count == 0)
-		number = address;
-	else if (path->read == TP_READ_U64)
-		err = bpf_probe_read_user(&number, 8, (void *)address);
-	else if (path->read == TP_READ_U32)
-		err = bpf_probe_read_user(&number, 4, (void *)address);
-	else if (path->read == TP_READ_U16)
-		err = bpf_probe_read_user(&number, 2, (void *)address);
-	else
-		err = bpf_probe_read_user(&number, 1, (void *)address);
-	if (path->read == TP_READ_U32)
-		number = (__u32)number;
-	else if (path->read == TP_READ_U16)
-		number = (__u16)number;
-	else if (path->read == TP_READ_U8)
-		number = (__u8)number;
-	*ret = number;
-	return err ? FETCH_FAILED : FETCH_DONE;
-}
-
-/* An address of a family that is neither IPv4 nor IPv6 counts as absent. */
-__noinline int fetch_sockaddr(const struct tp_path *path, const struct call *call,
-			      struct endpoint *ret)
-{
-	struct user_sockaddr sa = {};
-	__u64 address = 0;
-	__be32 *word;
-	int done;
-
-	if (!path || !call || !ret)
-		return FETCH_FAILED;
-	word = (__be32 *)ret->address;
-	if (path->read != TP_READ_SOCKADDR)
-		return FETCH_ABSENT;
-	done = path_address(path, call, &address);
-	if (done != FETCH_DONE)
-		return done;
-	if (bpf_probe_read_user(&sa, sizeof(sa), (void *)address))
-		return FETCH_FAILED;
-	ret->family = sa.family;
-	ret->port = sa.port;
-	word[0] = sa.word[0];
-	word[1] = word[2] = word[3] = 0;
-	if (sa.family == AF_INET6) {
-		word[0] = sa.word[1];
-		word[1] = sa.word[2];
-		word[2] = sa.word[3];
-		word[3] = sa.word[4];
-	}
-	return sa.family == AF_INET || sa.family == AF_INET6 ? FETCH_DONE : FETCH_ABSENT;
-}
-
-static __always_inline void fetch_string(const struct tp_path *path, const struct call *call,
-					 char *ret, __u32 size)
-{
-	__u64 address = 0;
-
-	if (path->read == TP_READ_STRING && path_address(path, call, &address) == FETCH_DONE)
-		bpf_probe_read_user_str(ret, size, (void *)address);
-}
-
-static __always_inline int holds(const struct tp_check *check, __u64 value)
-{
-	switch (check->compare) {
-	case TP_EQ:
-		return value == check->value;
-	case TP_NE:
-		return value != check->value;
-	case TP_LT:
-		return value < check->value;
-	default:
-		return value > check->value;
-	}
-}
-
-/* Counted by kind, so that an operator sees how much can be offloaded at all. */
-static __always_inline void refuse(__u32 refusal)
-{
-	__u32 counter = TP_REFUSED_TRANSPORT + refusal - TP_REFUSE_TRANSPORT;
-
-	/* Its limit is to be tested on this very register: Linux 6.1's verifier forgets others. */
-	barrier_var(counter);
-	if (refusal != TP_REFUSE_NONE && refusal < TP_REFUSALS)
-		count(counter);
-}
-
-/* FETCH_DONE if every check holds, FETCH_ABSENT if one does not. */
-__noinline int checks_hold(const struct tp_plan *plan, const struct call *call)
-{
-	if (!plan || !call)
-		return FETCH_FAILED;
-	for (__u32 i = 0; i < TP_PLAN_CHECKS; i++) {
-		const struct tp_check *check = &plan->check[i];
-		__u64 value = 0;
-		int done;
-
-		if (i >= plan->checks)
-			break;
-		done = fetch_number(&check->path, call, &value);
-		if (done == FETCH_FAILED)
-			return FETCH_FAILED;
-		if (done != FETCH_DONE || !holds(check, value)) {
-			refuse(check->refusal);
-			return FETCH_ABSENT;
-		}
-	}
-	return FETCH_DONE;
-}
 
 /* Not a wildcard, loopback, multicast, or an address that means something on one link only. */
 static __always_inline int is_host(const struct endpoint *end)
@@ -224,8 +67,12 @@ static __always_inline int is_host(const struct endpoint *end)
 static __always_inline int fetch_expiry(const struct tp_plan *plan, const struct call *call,
 					__u64 *ret)
 {
-	__u64 expires = 0, permission = 0, now = 0;
+	__u64 expires = 0, permission = 0, now = 0, lifetime = 0;
 
+	if (fetch_number(&plan->field[TP_FIELD_LIFETIME], call, &lifetime) == FETCH_DONE) {
+		*ret = bpf_ktime_get_ns() + lifetime * 1000000000ULL;
+		return FETCH_DONE;
+	}
 	if (fetch_number(&plan->field[TP_FIELD_EXPIRES], call, &expires) != FETCH_DONE ||
 	    fetch_number(&plan->field[TP_FIELD_NOW], call, &now) != FETCH_DONE)
 		return FETCH_FAILED;
@@ -278,6 +125,8 @@ __noinline int on_commit(const struct tp_plan *plan, const struct call *call)
 		count(TP_REFUSED_ADDRESS);
 		return FETCH_DONE;
 	}
+	if (plan->kind == TP_EVENT_LEARN && c.expires_ns <= bpf_ktime_get_ns())
+		return FETCH_DONE;
 	allocation = commit_binding(&c);
 	if (allocation < 0)
 		return FETCH_DONE;
@@ -290,10 +139,12 @@ __noinline int on_commit(const struct tp_plan *plan, const struct call *call)
 	return FETCH_DONE;
 }
 
-static __noinline int on_retire(const struct tp_plan *plan, const struct call *call)
+__noinline int on_retire(const struct tp_plan *plan, const struct call *call)
 {
 	__u64 session = 0, channel = 0;
 
+	if (!plan || !call)
+		return FETCH_FAILED;
 	if (fetch_number(&plan->field[TP_FIELD_SESSION], call, &session) != FETCH_DONE ||
 	    fetch_number(&plan->field[TP_FIELD_CHANNEL], call, &channel) != FETCH_DONE)
 		return FETCH_FAILED;
@@ -301,21 +152,26 @@ static __noinline int on_retire(const struct tp_plan *plan, const struct call *c
 	return FETCH_DONE;
 }
 
-static __noinline int on_allocation_gone(const struct tp_plan *plan, const struct call *call)
+__noinline int on_allocation_gone(const struct tp_plan *plan, const struct call *call)
 {
 	__u64 session = 0;
 
+	if (!plan || !call)
+		return FETCH_FAILED;
 	if (fetch_number(&plan->field[TP_FIELD_SESSION], call, &session) != FETCH_DONE)
 		return FETCH_FAILED;
 	commit_allocation_gone(session, plan->tgid);
 	return FETCH_DONE;
 }
 
-static __noinline int on_socket_closed(const struct tp_plan *plan, const struct call *call)
+__noinline int on_socket_closed(const struct tp_plan *plan, const struct call *call)
 {
-	struct tp_socket_key key = {.tgid = plan->tgid};
 	struct endpoint local = {}, remote = {};
+	struct tp_socket_key key = {};
 
+	if (!plan || !call)
+		return FETCH_FAILED;
+	key.tgid = plan->tgid;
 	if (fetch_sockaddr(&plan->field[TP_FIELD_LOCAL], call, &local) == FETCH_FAILED ||
 	    fetch_sockaddr(&plan->field[TP_FIELD_REMOTE], call, &remote) == FETCH_FAILED)
 		return FETCH_FAILED;
@@ -328,33 +184,51 @@ static __noinline int on_socket_closed(const struct tp_plan *plan, const struct 
 	return FETCH_DONE;
 }
 
-/* Runs PLAN on the values of one call, and counts the hit. */
-static __always_inline void run_plan(const struct tp_plan *plan, __u32 index,
-				     const struct call *call)
+static __always_inline struct tp_plan *plan_of(__u32 index)
 {
-	struct tp_probe_stats *stats = bpf_map_lookup_elem(&probe_stats, &index);
-	int done = checks_hold(plan, call);
+	return bpf_map_lookup_elem(&plans, &index);
+}
 
-	if (done == FETCH_DONE) {
-		switch (plan->kind) {
-		case TP_EVENT_COMMIT:
-			done = on_commit(plan, call);
-			break;
-		case TP_EVENT_RETIRE:
-			done = on_retire(plan, call);
-			break;
-		case TP_EVENT_ALLOCATION_GONE:
-			done = on_allocation_gone(plan, call);
-			break;
-		case TP_EVENT_SOCKET_CLOSED:
-			done = on_socket_closed(plan, call);
-			break;
-		}
+/* What an event does to one channel. */
+static __always_inline int act_channel(const struct tp_plan *plan, const struct call *call)
+{
+	if (plan->kind == TP_EVENT_RETIRE)
+		return on_retire(plan, call);
+	return on_commit(plan, call);
+}
+
+static __always_inline int act(const struct tp_plan *plan, const struct call *call)
+{
+	switch (plan->kind) {
+	case TP_EVENT_COMMIT:
+	case TP_EVENT_RETIRE:
+		return act_channel(plan, call);
+	case TP_EVENT_ALLOCATION_GONE:
+		return on_allocation_gone(plan, call);
+	case TP_EVENT_SOCKET_CLOSED:
+		return on_socket_closed(plan, call);
+	}
+	return FETCH_DONE;
+}
+
+/* Runs PLAN on the values of one call, and counts the hit and the time it took. */
+static __always_inline void run_plan(const struct tp_plan *plan, struct walk *w, __u64 begin)
+{
+	struct tp_probe_stats *stats = bpf_map_lookup_elem(&probe_stats, &w->plan);
+	int done;
+
+	if (plan->walk.buckets) {
+		done = walk_run(plan, w);
+	} else {
+		done = checks_hold(plan, &w->call, 0, plan->checks, 0);
+		if (done == FETCH_DONE)
+			done = act(plan, &w->call);
 	}
 	if (done == FETCH_FAILED)
 		count(TP_ERROR_FAILED_READS);
 	if (stats) {
 		__sync_fetch_and_add(&stats->hits, 1);
+		__sync_fetch_and_add(&stats->ns, bpf_ktime_get_ns() - begin);
 		if (done == FETCH_FAILED)
 			__sync_fetch_and_add(&stats->failed_reads, 1);
 	}
@@ -370,15 +244,29 @@ static __always_inline void registers(struct pt_regs *ctx, struct call *call)
 	call->value[5] = ctx->r9; /* x86-64's sixth; bpf_tracing.h names five */
 }
 
-/* Takes what was saved when this thread entered the function. */
-static __always_inline int restore(const struct call_key *key, struct call *call)
+/* Keeps the call for its return, or takes it back then; functions of their own for their stack. */
+__noinline int call_save(const struct call *call, __u32 plan)
 {
-	struct call *saved = bpf_map_lookup_elem(&calls, key);
+	struct call_key key = {.thread = bpf_get_current_pid_tgid(), .plan = plan};
+	struct call copy;
 
-	if (!saved)
+	if (!call)
+		return 0;
+	copy = *call; /* before Linux 6.2 a value has to lie on the stack */
+	if (bpf_map_update_elem(&calls, &key, &copy, BPF_ANY))
+		count(TP_ERROR_FAILED_READS);
+	return 1;
+}
+
+__noinline int call_restore(struct call *call, __u32 plan)
+{
+	struct call_key key = {.thread = bpf_get_current_pid_tgid(), .plan = plan};
+	struct call *saved = bpf_map_lookup_elem(&calls, &key);
+
+	if (!call || !saved)
 		return 0;
 	*call = *saved;
-	bpf_map_delete_elem(&calls, key);
+	bpf_map_delete_elem(&calls, &key);
 	return 1;
 }
 
@@ -389,29 +277,22 @@ static __always_inline int restore(const struct call_key *key, struct call *call
 SEC("uprobe")
 int turnpike_probe(struct pt_regs *ctx)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx);
-	struct call_key key = {
-		.thread = bpf_get_current_pid_tgid(),
-		.plan = cookie & TP_COOKIE_PLAN,
-	};
-	__u32 index = key.plan;
-	struct tp_plan *plan = bpf_map_lookup_elem(&plans, &index);
-	struct call call = {};
+	__u64 cookie = bpf_get_attach_cookie(ctx), begin = bpf_ktime_get_ns();
+	struct walk w = {.plan = cookie & TP_COOKIE_PLAN};
+	struct tp_plan *plan = plan_of(w.plan);
 
-	if (!plan || plan->tgid != key.thread >> 32)
+	if (!plan || plan->tgid != bpf_get_current_pid_tgid() >> 32)
 		return 0;
 	if (cookie & TP_COOKIE_RETURN) {
-		if (!restore(&key, &call))
+		if (!call_restore(&w.call, w.plan))
 			return 0;
-		call.value[TP_BASE_RETURN] = PT_REGS_RC(ctx);
+		w.call.value[TP_BASE_RETURN] = PT_REGS_RC(ctx);
 	} else {
-		registers(ctx, &call);
-		if (plan->flags & TP_PLAN_AT_RETURN) {
-			if (bpf_map_update_elem(&calls, &key, &call, BPF_ANY))
-				count(TP_ERROR_FAILED_READS);
-			return 0;
-		}
+		registers(ctx, &w.call);
+		if (plan->flags & TP_PLAN_AT_RETURN)
+			return !call_save(&w.call, w.plan);
 	}
-	run_plan(plan, index, &call);
+	w.call.registers = (__u64)ctx;
+	run_plan(plan, &w, begin);
 	return 0;
 }

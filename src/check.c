@@ -12,6 +12,7 @@
 #include "src/options.h"
 #include "src/paths.h"
 #include "src/server.h"
+#include "symbols/apart.h"
 #include "symbols/image.h"
 #include "symbols/symbols.h"
 
@@ -82,9 +83,9 @@ static void check_symbols(struct check *check, const struct server *server)
 	char why[SYMBOLS_WHY] = "";
 
 	paths_symbols_options(NULL, NULL, &options);
-	if (image_open(server->exe_link, &image))
+	if (image_open_unread(server->exe_link, &image))
 		check_say(check, MISSING, "server", "%s can't be read", server->exe);
-	else if (symbols_resolve(image, &options, &symbols, why))
+	else if (apart_resolve(image, NULL, &options, &symbols, why))
 		check_say(check, MISSING, "symbols", "%s", why);
 	else
 		check_say(check, READY, "symbols", "%s, by %s", symbols->server, symbols->origin);

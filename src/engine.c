@@ -46,7 +46,7 @@ static bool map_is_bss(const struct bpf_map *map)
 	return bpf_map__is_internal(map) && dot && !strcmp(dot, ".bss");
 }
 
-int engine_share(struct engine *engine, struct bpf_object *object)
+int engine_share(const struct engine *engine, struct bpf_object *object)
 {
 	struct bpf_map *map, *own;
 	int err;
@@ -194,10 +194,11 @@ static int engine_size(struct engine *engine)
 		struct bpf_map *map;
 		__u32 times;
 	} sizes[] = {
-		{engine->uprobe->maps.bindings, 1},	 {engine->uprobe->maps.legs, 2},
-		{engine->uprobe->maps.epochs, 1},	 {engine->uprobe->maps.allocations, 1},
-		{engine->uprobe->maps.sessions, 2},	 {engine->uprobe->maps.sockets, 3},
-		{engine->uprobe->maps.free_bindings, 1}, {engine->uprobe->maps.free_allocations, 1},
+		{engine->uprobe->maps.bindings, 1},	    {engine->uprobe->maps.legs, 2},
+		{engine->uprobe->maps.epochs, 1},	    {engine->uprobe->maps.allocations, 1},
+		{engine->uprobe->maps.sessions, 2},	    {engine->uprobe->maps.sockets, 3},
+		{engine->uprobe->maps.free_bindings, 1},    {engine->uprobe->maps.walked, 1},
+		{engine->uprobe->maps.free_allocations, 1},
 	};
 	struct timespec tick;
 	int err;
@@ -211,7 +212,8 @@ static int engine_size(struct engine *engine)
 	/* The coarse clocks advance with the jiffies. */
 	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick))
 		return -errno;
-	engine->uprobe->rodata->tick_ns = tick.tv_nsec;
+	engine->tick_ns = tick.tv_nsec;
+	engine->uprobe->rodata->tick_ns = engine->tick_ns;
 	return bpf_map__set_max_entries(engine->uprobe->maps.flows, engine_buckets(engine));
 }
 

@@ -14,8 +14,9 @@ struct engine {
 	struct uprobe_bpf *uprobe;
 	struct fastpath_bpf *fastpath;
 	__u32 max_bindings;
-	pid_t pid;    /* the server whose pins they are; 0: nothing is pinned */
-	bool adopted; /* the table is an earlier run's */
+	pid_t pid;     /* the server whose pins they are; 0: nothing is pinned */
+	bool adopted;  /* the table is an earlier run's */
+	__u64 tick_ns; /* a jiffy */
 	/* Maps in memory; valid from engine_load() to engine_free(). */
 	struct tp_config *config;
 	struct tp_binding *bindings;
@@ -41,7 +42,7 @@ int engine_load_pinned(struct engine *engine, __u32 max_bindings, pid_t pid);
 bool engine_is_alive(pid_t pid);
 
 /* Before OBJECT is loaded: every map of it that the observers' object has too is the same. */
-int engine_share(struct engine *engine, struct bpf_object *object);
+int engine_share(const struct engine *engine, struct bpf_object *object);
 
 /* Lets what FD is outlive the process; nothing if the engine's maps don't. */
 int engine_pin(const struct engine *engine, const char *name, int fd);

@@ -7,12 +7,10 @@
 #include "src/log.h"
 #include "src/options.h"
 #include "src/target.h"
-#include "symbols/image.h"
 #include "symbols/symbols.h"
 
 struct map {
 	struct target target;
-	const char *stripped;
 };
 
 enum { OPTION_FOR = 'f', OPTION_PROFILES = 256 };
@@ -30,7 +28,7 @@ static error_t map_parse(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case OPTION_FOR:
-		map->stripped = argument;
+		map->target.same_code = argument;
 		return 0;
 	case OPTION_PROFILES:
 		map->target.profiles_dir = argument;
@@ -48,24 +46,6 @@ static error_t map_parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
-}
-
-static int map_rebase(struct map *map)
-{
-	char why[SYMBOLS_WHY] = "";
-	struct image *image;
-	int err = image_open(map->stripped, &image);
-
-	if (err) {
-		log_error("can't read %s: %s", map->stripped, target_error(err));
-		return err;
-	}
-	err = symbols_rebase(map->target.symbols, map->target.image, image, why);
-	if (err)
-		log_error("%s is not the same build as %s: %s", map->stripped, map->target.path,
-			  *why ? why : strerror(-err));
-	image_close(image);
-	return err;
 }
 
 static int map_write(const struct map *map)
@@ -106,8 +86,6 @@ int map_main(int argc, char **argv)
 	if (!options_parse(&argp, argc, argv, &map))
 		return EXIT_USAGE;
 	err = target_open(&map.target);
-	if (!err && map.stripped)
-		err = map_rebase(&map);
 	if (!err)
 		err = map_write(&map);
 	target_close(&map.target);

@@ -18,12 +18,8 @@ struct resolve {
 /* "arg0 +24 -> +120": register, offset, dereference, offset. */
 static void path_text(const struct tp_path *path, char *ret, size_t size)
 {
-	size_t used;
+	size_t used = snprintf(ret, size, "%s", symbols_base_name(path->base));
 
-	if (path->base == TP_BASE_RETURN)
-		used = snprintf(ret, size, "return");
-	else
-		used = snprintf(ret, size, "arg%u", path->base);
 	for (unsigned int i = 0; i < path->count && used < size; i++)
 		used += snprintf(ret + used, size - used, "%s %+d", i ? " ->" : "",
 				 path->offset[i]);
@@ -37,40 +33,70 @@ static void print_path(const char *name, const char *expression, const struct tp
 	printf("    %-20s%-9s%-28s%s\n", name, symbols_read_name(path->read), text, expression);
 }
 
+static void print_check(const char *label, const struct symbols_probe *probe, unsigned int index)
+{
+	const struct tp_check *check = &probe->plan.check[index];
+	char text[256];
+
+	print_path(label, probe->check_expression[index], &check->path);
+	symbols_condition_text(check, probe->other_expression[index], text, sizeof(text));
+	printf("    %-20s%s\n", "", text);
+}
+
+/* "at its entry", "at its return", "inlined in f" */
+static void place_text(const struct symbols_probe *probe, char *ret, size_t size)
+{
+	if (probe->within)
+		snprintf(ret, size, "inlined in %s", probe->within);
+	else
+		snprintf(ret, size, "at its %s",
+			 probe->plan.flags & TP_PLAN_AT_RETURN ? "return" : "entry");
+}
+
 static void print_probe(const struct symbols_probe *probe)
 {
 	const struct tp_plan *plan = &probe->plan;
-	char text[64];
+	char text[128];
 
-	printf("  %s, at its %s, address 0x%llx, file offset 0x%llx\n", probe->function,
-	       plan->flags & TP_PLAN_AT_RETURN ? "return" : "entry",
+	place_text(probe, text, sizeof(text));
+	printf("  %s, %s, address 0x%llx, file offset 0x%llx\n", probe->function, text,
 	       (unsigned long long)probe->address, (unsigned long long)probe->offset);
 	for (int i = 0; i < TP_FIELDS; i++)
 		if (plan->field[i].read)
 			print_path(symbols_field_name(i), probe->expression[i], &plan->field[i]);
-	for (unsigned int i = 0; i < plan->checks; i++) {
-		symbols_condition_text(&plan->check[i], text);
-		print_path("if", probe->check_expression[i], &plan->check[i].path);
-		printf("    %-20s%s\n", "", text);
-	}
+	for (unsigned int i = 0; i < plan->checks; i++)
+		print_check("if", probe, i);
+	if (plan->walk.buckets)
+		printf("    %-20s%s: %u buckets of %u bytes, %u channels in each, then a list\n",
+		       "for each of", probe->walk_expression, plan->walk.buckets,
+		       plan->walk.bucket_size, plan->walk.slots);
+	for (unsigned int i = plan->checks; i < plan->checks + plan->each; i++)
+		print_check("if", probe, i);
+}
+
+/* What became of a source: the first one without a reason against it is used. */
+static const char *source_state(const struct symbols_event *event, unsigned int index)
+{
+	if (*event->source[index].why)
+		return "not used";
+	for (unsigned int i = 0; i < index; i++)
+		if (!*event->source[i].why)
+			return "not needed";
+	return "used";
 }
 
 static void print_event(const struct symbols_event *event)
 {
-	const char *line, *end;
-
 	printf("\n%s: %s\n", symbols_event_name(event->kind),
 	       event->probes	 ? "uprobe"
 	       : event->required ? "NOT OBSERVABLE, and required"
 				 : "not observable");
+	for (unsigned int i = 0; i < event->sources; i++)
+		printf("  source %u, %s: %s%s%s\n", i + 1, event->source[i].name,
+		       source_state(event, i), *event->source[i].why ? ": " : "",
+		       event->source[i].why);
 	for (unsigned int i = 0; i < event->probes; i++)
 		print_probe(&event->probe[i]);
-	for (line = event->why; *line; line = *end ? end + 1 : end) {
-		end = line + strcspn(line, "\n");
-		fputs("  not used: ", stdout);
-		fwrite(line, 1, end - line, stdout);
-		putchar('\n');
-	}
 }
 
 static void print_text(const struct target *target)
@@ -90,25 +116,42 @@ static cJSON *json_path(const char *expression, const struct tp_path *path)
 {
 	cJSON *json = cJSON_CreateObject();
 	cJSON *offsets = cJSON_AddArrayToObject(json, "path");
-	char text[128];
 
 	for (unsigned int i = 0; i < path->count; i++)
 		cJSON_AddItemToArray(offsets, cJSON_CreateNumber(path->offset[i]));
-	path_text(&(struct tp_path){.base = path->base}, text, sizeof(text));
-	cJSON_AddStringToObject(json, "base", text);
+	cJSON_AddStringToObject(json, "base", symbols_base_name(path->base));
 	cJSON_AddStringToObject(json, "read", symbols_read_name(path->read));
 	cJSON_AddStringToObject(json, "expression", expression);
 	return json;
 }
 
+static void json_checks(cJSON *json, const char *key, const struct symbols_probe *probe,
+			unsigned int first, unsigned int count)
+{
+	cJSON *checks = cJSON_AddArrayToObject(json, key), *check;
+	char text[256];
+
+	for (unsigned int i = first; i < first + count; i++) {
+		check = json_path(probe->check_expression[i], &probe->plan.check[i].path);
+		symbols_condition_text(&probe->plan.check[i], probe->other_expression[i], text,
+				       sizeof(text));
+		cJSON_AddStringToObject(check, "is", text);
+		cJSON_AddItemToArray(checks, check);
+	}
+}
+
 static cJSON *json_probe(const struct symbols_probe *probe)
 {
 	const struct tp_plan *plan = &probe->plan;
-	cJSON *json = cJSON_CreateObject(), *fields, *checks, *check;
-	char text[64];
+	cJSON *json = cJSON_CreateObject(), *fields;
 
 	cJSON_AddStringToObject(json, "function", probe->function);
-	cJSON_AddStringToObject(json, "at", plan->flags & TP_PLAN_AT_RETURN ? "return" : "entry");
+	cJSON_AddStringToObject(json, "at",
+				probe->within			  ? "inlined"
+				: plan->flags & TP_PLAN_AT_RETURN ? "return"
+								  : "entry");
+	if (probe->within)
+		cJSON_AddStringToObject(json, "within", probe->within);
 	cJSON_AddNumberToObject(json, "address", probe->address);
 	cJSON_AddNumberToObject(json, "offset", probe->offset);
 	fields = cJSON_AddObjectToObject(json, "fields");
@@ -116,14 +159,26 @@ static cJSON *json_probe(const struct symbols_probe *probe)
 		if (plan->field[i].read)
 			cJSON_AddItemToObject(fields, symbols_field_name(i),
 					      json_path(probe->expression[i], &plan->field[i]));
-	checks = cJSON_AddArrayToObject(json, "checks");
-	for (unsigned int i = 0; i < plan->checks; i++) {
-		check = json_path(probe->check_expression[i], &plan->check[i].path);
-		symbols_condition_text(&plan->check[i], text);
-		cJSON_AddStringToObject(check, "is", text);
-		cJSON_AddItemToArray(checks, check);
+	json_checks(json, "checks", probe, 0, plan->checks);
+	if (plan->walk.buckets) {
+		cJSON_AddStringToObject(json, "walk", probe->walk_expression);
+		json_checks(json, "each", probe, plan->checks, plan->each);
 	}
 	return json;
+}
+
+static cJSON *json_sources(const struct symbols_event *event)
+{
+	cJSON *sources = cJSON_CreateArray(), *source;
+
+	for (unsigned int i = 0; i < event->sources; i++) {
+		source = cJSON_CreateObject();
+		cJSON_AddStringToObject(source, "source", event->source[i].name);
+		cJSON_AddStringToObject(source, "state", source_state(event, i));
+		cJSON_AddStringToObject(source, "why", event->source[i].why);
+		cJSON_AddItemToArray(sources, source);
+	}
+	return sources;
 }
 
 static cJSON *json_event(const struct symbols_event *event)
@@ -133,6 +188,7 @@ static cJSON *json_event(const struct symbols_event *event)
 	cJSON_AddStringToObject(json, "event", symbols_event_name(event->kind));
 	cJSON_AddStringToObject(json, "source", event->probes ? "uprobe" : "none");
 	cJSON_AddBoolToObject(json, "required", event->required);
+	cJSON_AddItemToObject(json, "sources", json_sources(event));
 	probes = cJSON_AddArrayToObject(json, "probes");
 	for (unsigned int i = 0; i < event->probes; i++)
 		cJSON_AddItemToArray(probes, json_probe(&event->probe[i]));

@@ -38,7 +38,10 @@ static const struct argp_option run_options[] = {
 	 "the server of this systemd unit, as `coturn.service`, whenever it runs", 0},
 	{"interface", OPTION_INTERFACE, "IF,...", 0,
 	 "attach to these only (default: those that carry the server's sockets)", 0},
-	{"mode", OPTION_MODE, "auto|uprobe", 0, "how the server is observed (default: auto)", 0},
+	{"mode", OPTION_MODE, "auto|uprobe|snoop", 0,
+	 "learn from the server's functions, its packets, or the former where it can (default: "
+	 "auto)",
+	 0},
 	{"hook", OPTION_HOOK, "auto|xdp|xdp-generic", 0,
 	 "where packets are relayed (default: auto, native XDP where the driver can)", 0},
 	{"max-bindings", OPTION_MAX_BINDINGS, "N", 0,
@@ -93,11 +96,11 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 		options->interfaces = argument;
 		return 0;
 	case OPTION_MODE:
-		if (!strcmp(argument, "snoop"))
-			return options_error(
-				"--mode: snooping isn't there yet; use auto or uprobe");
-		if (strcmp(argument, "auto") && strcmp(argument, "uprobe"))
-			return options_error("--mode: `%s` is not auto or uprobe", argument);
+		options->mode = !strcmp(argument, "uprobe")  ? OBSERVE_UPROBE
+				: !strcmp(argument, "snoop") ? OBSERVE_SNOOP
+							     : OBSERVE_AUTO;
+		if (options->mode == OBSERVE_AUTO && strcmp(argument, "auto"))
+			return options_error("--mode: `%s` is not auto, uprobe or snoop", argument);
 		return 0;
 	case OPTION_HOOK:
 		options->generic = !strcmp(argument, "xdp-generic");

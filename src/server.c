@@ -149,30 +149,30 @@ static int server_inodes(const struct server *server, struct inodes *ret)
 	return 0;
 }
 
-struct addresses {
+struct sockets {
 	const struct inodes *inodes;
-	struct address *address;
-	size_t count, size;
+	server_socket_fn *each;
+	void *data;
 };
 
-static int address_found(const struct nlmsghdr *header, void *data)
+static int socket_found(const struct nlmsghdr *header, void *data)
 {
 	const struct inet_diag_msg *message = mnl_nlmsg_get_payload(header);
-	struct addresses *all = data;
-	struct address address = address_of(message->idiag_family, message->id.idiag_src);
+	const struct sockets *sockets = data;
+	const uint32_t *cookie = message->id.idiag_cookie;
+	struct server_socket socket = {
+		.address = address_of(message->idiag_family, message->id.idiag_src),
+		.port = message->id.idiag_sport,
+		.cookie = (uint64_t)cookie[1] << 32 | cookie[0],
+	};
 
-	if (!bsearch(&message->idiag_inode, all->inodes->inode, all->inodes->count,
-		     sizeof(uint32_t), inode_compare))
-		return MNL_CB_OK;
-	for (size_t i = 0; i < all->count; i++)
-		if (address_equal(&all->address[i], &address))
-			return MNL_CB_OK;
-	if (all->count < all->size)
-		all->address[all->count++] = address;
+	if (bsearch(&message->idiag_inode, sockets->inodes->inode, sockets->inodes->count,
+		    sizeof(uint32_t), inode_compare))
+		sockets->each(&socket, sockets->data);
 	return MNL_CB_OK;
 }
 
-static int server_dump_udp(struct addresses *all, uint8_t family)
+static int server_dump_udp(struct sockets *all, uint8_t family)
 {
 	char buffer[MNL_SOCKET_BUFFER_SIZE];
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
@@ -196,17 +196,17 @@ static int server_dump_udp(struct addresses *all, uint8_t family)
 		length = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 		if (length < 0)
 			err = -errno;
-		else if (mnl_cb_run(buffer, length, 0, 0, address_found, all) <= MNL_CB_STOP)
+		else if (mnl_cb_run(buffer, length, 0, 0, socket_found, all) <= MNL_CB_STOP)
 			break;
 	}
 	mnl_socket_close(socket);
 	return err;
 }
 
-int server_udp_addresses(const struct server *server, struct address *ret, size_t size)
+int server_udp_sockets(const struct server *server, server_socket_fn *each, void *data)
 {
 	struct inodes inodes = {};
-	struct addresses all = {.inodes = &inodes, .address = ret, .size = size};
+	struct sockets all = {.inodes = &inodes, .each = each, .data = data};
 	int err;
 
 	err = server_inodes(server, &inodes);
@@ -215,5 +215,29 @@ int server_udp_addresses(const struct server *server, struct address *ret, size_
 	if (!err)
 		err = server_dump_udp(&all, AF_INET6);
 	free(inodes.inode);
+	return err;
+}
+
+struct addresses {
+	struct address *address;
+	size_t count, size;
+};
+
+static void address_found(const struct server_socket *socket, void *data)
+{
+	struct addresses *all = data;
+
+	for (size_t i = 0; i < all->count; i++)
+		if (address_equal(&all->address[i], &socket->address))
+			return;
+	if (all->count < all->size)
+		all->address[all->count++] = socket->address;
+}
+
+int server_udp_addresses(const struct server *server, struct address *ret, size_t size)
+{
+	struct addresses all = {.address = ret, .size = size};
+	int err = server_udp_sockets(server, address_found, &all);
+
 	return err ? err : (int)all.count;
 }

@@ -24,6 +24,17 @@ void server_close(struct server *server);
 /* Moves the calling process into the server's network namespace. */
 int server_enter_network(const struct server *server);
 
+struct server_socket {
+	struct address address;
+	uint16_t port;	 /* network order */
+	uint64_t cookie; /* the kernel's own name of it */
+};
+
+typedef void server_socket_fn(const struct server_socket *socket, void *data);
+
+/* Calls EACH for every UDP socket of the process; in the server's network namespace. */
+int server_udp_sockets(const struct server *server, server_socket_fn *each, void *data);
+
 /* Local addresses of its UDP sockets, each once, wildcards too; at most SIZE of them. */
 int server_udp_addresses(const struct server *server, struct address *ret, size_t size);
 

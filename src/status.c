@@ -214,33 +214,87 @@ static void add_bindings(cJSON *server, const struct engine *engine)
 			add_binding(array, engine, slot, &b);
 }
 
+static void add_observer(cJSON *array, const struct supervisor *s,
+			 const struct symbols_event *event, const struct symbols_probe *probe,
+			 unsigned int plan)
+{
+	const struct tp_probe_stats *stats = &s->engine.stats[plan];
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "event", symbols_event_name(event->kind));
+	cJSON_AddStringToObject(object, "source", "uprobe");
+	cJSON_AddStringToObject(object, "function", probe->function);
+	if (probe->within)
+		cJSON_AddStringToObject(object, "within", probe->within);
+	cJSON_AddNumberToObject(object, "offset", probe->offset);
+	cJSON_AddStringToObject(object, "symbols", s->symbols->origin);
+	cJSON_AddBoolToObject(object, "attached", attach_is_on(&s->attach, plan));
+	cJSON_AddNumberToObject(object, "hits", stats->hits);
+	cJSON_AddNumberToObject(object, "mean_ns", stats->hits ? stats->ns / stats->hits : 0);
+	cJSON_AddNumberToObject(object, "failed_reads", stats->failed_reads);
+	cJSON_AddStringToObject(object, "why", event->why ? event->why : "");
+	cJSON_AddItemToArray(array, object);
+}
+
+static void add_snooped(cJSON *array, const struct supervisor *s)
+{
+	cJSON *object;
+
+	for (int i = 0; i < OBSERVERS; i++) {
+		if (!s->observers.at[i].snooped)
+			continue;
+		object = cJSON_CreateObject();
+		cJSON_AddStringToObject(object, "event",
+					symbols_event_name(s->observers.at[i].kind));
+		cJSON_AddStringToObject(object, "source", "snoop");
+		cJSON_AddStringToObject(object, "function", "");
+		cJSON_AddNumberToObject(object, "offset", 0);
+		cJSON_AddStringToObject(object, "symbols", "");
+		cJSON_AddNumberToObject(object, "hits", s->snoop.counts[SNOOP_COMMITS + i]);
+		cJSON_AddNumberToObject(object, "failed_reads", 0);
+		cJSON_AddStringToObject(object, "why", s->observers.at[i].why);
+		cJSON_AddItemToArray(array, object);
+	}
+}
+
+/* What was snooped beside events, and what was not believed; nothing if nothing is snooped. */
+static void add_snoop(cJSON *server, const struct snoop *snoop)
+{
+	static const char *const names[SNOOP_COMMITS] = {
+		[SNOOP_REQUESTS] = "requests",
+		[SNOOP_RESPONSES] = "responses",
+		[SNOOP_UNMATCHED] = "unmatched",
+		[SNOOP_AMBIGUOUS] = "ambiguous",
+		[SNOOP_ODD] = "odd",
+		[SNOOP_UNREAD] = "unread",
+		[SNOOP_FULL] = "full",
+		[SNOOP_NO_RELAY] = "no_relay",
+		[SNOOP_LEFT] = "left",
+	};
+	cJSON *object = cJSON_AddObjectToObject(server, "snoop");
+
+	for (int i = 0; i < SNOOP_COMMITS; i++)
+		cJSON_AddNumberToObject(object, names[i], snoop->counts[i]);
+}
+
 static void add_observers(cJSON *server, const struct supervisor *s)
 {
 	cJSON *array = cJSON_AddArrayToObject(server, "observers");
 	unsigned int plan = 0;
-	cJSON *object;
 
-	for (unsigned int e = 0; e < s->symbols->events; e++) {
+	add_snooped(array, s);
+	for (unsigned int e = 0; s->symbols && e < s->symbols->events; e++) {
 		const struct symbols_event *event = &s->symbols->event[e];
 
-		for (unsigned int p = 0; p < event->probes; p++, plan++) {
-			object = cJSON_CreateObject();
-			cJSON_AddStringToObject(object, "event", symbols_event_name(event->kind));
-			cJSON_AddStringToObject(object, "source", "uprobe");
-			cJSON_AddStringToObject(object, "function", event->probe[p].function);
-			cJSON_AddNumberToObject(object, "offset", event->probe[p].offset);
-			cJSON_AddStringToObject(object, "symbols", s->symbols->origin);
-			cJSON_AddNumberToObject(object, "hits", s->engine.stats[plan].hits);
-			cJSON_AddNumberToObject(object, "failed_reads",
-						s->engine.stats[plan].failed_reads);
-			cJSON_AddStringToObject(object, "why", event->why ? event->why : "");
-			cJSON_AddItemToArray(array, object);
-		}
+		if (!observers_probes(&s->observers, event->kind))
+			continue;
+		for (unsigned int p = 0; p < event->probes; p++)
+			add_observer(array, s, event, &event->probe[p], plan++);
 	}
 }
 
-static void add_observer(cJSON *array, const char *event, const char *source, const char *function,
-			 __u64 hits, const char *why)
+static void add_kernel_observer(cJSON *array, const char *event, const char *source,
+				const char *function, __u64 hits, const char *why)
 {
 	cJSON *object = cJSON_CreateObject();
 
@@ -267,15 +321,15 @@ static void add_kernel_observers(cJSON *server, const struct supervisor *s)
 	cJSON *array = cJSON_GetObjectItem(server, "observers");
 	const struct watch *watch = &s->watch;
 
-	add_observer(array, symbols_event_name(TP_EVENT_SOCKET_CLOSED),
-		     watch_source_name(watch->source), functions[watch->source],
-		     watch_seen(watch, TP_SEEN_SOCKET), watch->why);
-	add_observer(array, "server_gone", "tracepoint", "sched_process_exit",
-		     watch_seen(watch, TP_SEEN_EXIT), "");
-	add_observer(array, "server_gone", "tracepoint", "sched_process_exec",
-		     watch_seen(watch, TP_SEEN_EXEC), "");
-	add_observer(array, "server_gone", "tracepoint", "signal_deliver",
-		     watch_seen(watch, TP_SEEN_CRASH), "");
+	add_kernel_observer(array, symbols_event_name(TP_EVENT_SOCKET_CLOSED),
+			    watch_source_name(watch->source), functions[watch->source],
+			    watch_seen(watch, TP_SEEN_SOCKET), watch->why);
+	add_kernel_observer(array, "server_gone", "tracepoint", "sched_process_exit",
+			    watch_seen(watch, TP_SEEN_EXIT), "");
+	add_kernel_observer(array, "server_gone", "tracepoint", "sched_process_exec",
+			    watch_seen(watch, TP_SEEN_EXEC), "");
+	add_kernel_observer(array, "server_gone", "tracepoint", "signal_deliver",
+			    watch_seen(watch, TP_SEEN_CRASH), "");
 }
 
 static void add_interfaces(cJSON *server, const struct interfaces *interfaces)
@@ -352,6 +406,8 @@ static char *status_json(const struct supervisor *s)
 	add_interfaces(server, &s->interfaces);
 	add_bindings(server, &s->engine);
 	add_counters(server, &s->engine);
+	if (s->observers.snooped)
+		add_snoop(server, &s->snoop);
 	cJSON_AddNumberToObject(server, "memory_bytes", engine_memory(&s->engine));
 	text = cJSON_PrintUnformatted(server);
 	cJSON_Delete(server);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include <bpf/libbpf.h>
@@ -19,6 +20,7 @@
 #include "src/privileges.h"
 #include "src/status.h"
 #include "src/supervise.h"
+#include "symbols/apart.h"
 #include "symbols/image.h"
 #include "symbols/symbols.h"
 
@@ -28,38 +30,54 @@
 static int supervise_resolve(struct supervisor *s, char *why)
 {
 	struct symbols_options options;
-	char detail[SYMBOLS_WHY] = "";
+	char detail[SYMBOLS_WHY] = "", root[64];
 	int err;
 
-	err = image_open(s->server.exe_link, &s->image);
+	err = image_open_unread(s->server.exe_link, &s->image);
 	if (err) {
 		say(why, "can't read " EXE ", the program of process %d: %s", s->server.exe,
 		    s->server.pid, strerror(-err));
 		return err;
 	}
 	paths_symbols_options(s->options.symbols_dir, s->options.profiles_dir, &options);
-	err = symbols_resolve(s->image, &options, &s->symbols, detail);
-	if (err == -ENODATA)
-		say(why,
-		    "no symbols for " EXE " (build-id %s): %s; it could only be observed by "
-		    "snooping, which isn't there yet",
+	snprintf(root, sizeof(root), "/proc/%d/root", s->server.pid);
+	options.root = root;
+	err = apart_resolve(s->image, NULL, &options, &s->symbols, detail);
+	if (s->options.mode == OBSERVE_SNOOP) {
+		symbols_free(s->symbols);
+		s->symbols = NULL;
+		err = 0;
+	}
+	if (err == -ENOENT) {
+		say(why, "%s; if it is one, --mode snoop learns from its packets", detail);
+		return err;
+	}
+	if (err == -ENODATA && s->options.mode == OBSERVE_UPROBE) {
+		say(why, "no symbols for " EXE " (build-id %s): %s; --mode auto snoops instead",
 		    s->server.exe, image_build_id(s->image), detail);
-	else if (err)
+		return err;
+	}
+	if (err == -EBADMSG && s->options.mode == OBSERVE_AUTO)
+		log_warning("%s; it is snooped instead", detail);
+	else if (err && err != -ENODATA) {
 		say(why, "%s", detail);
-	return err;
+		return err;
+	}
+	observers_choose(s->options.mode, s->symbols, detail, &s->observers);
+	return 0;
 }
 
-/* Every event that the promises need has a source. */
+/* Every event that the promises need has a source: with --mode uprobe, maybe not. */
 static int supervise_require(struct supervisor *s, char *why)
 {
-	for (unsigned int i = 0; i < s->symbols->events; i++) {
+	for (unsigned int i = 0; s->options.mode == OBSERVE_UPROBE && i < s->symbols->events; i++) {
 		const struct symbols_event *event = &s->symbols->event[i];
 
 		/* Closed sockets the kernel tells of, too. */
 		if (!event->required || event->probes || event->kind == TP_EVENT_SOCKET_CLOSED)
 			continue;
 		say(why,
-		    "event `%s` of " EXE " can't be observed: %.*s; snooping isn't there yet, see "
+		    "event `%s` of " EXE " can't be observed: %.*s; --mode auto snoops it, see "
 		    "`turnpike resolve --pid %d`",
 		    symbols_event_name(event->kind), s->server.exe, (int)strcspn(event->why, "\n"),
 		    event->why, s->server.pid);
@@ -76,6 +94,34 @@ static void sweep(pid_t pid, void *data)
 		pins_remove(pid);
 }
 
+/* What the wire doesn't say of this server, and that it can be snooped at all. */
+static int supervise_settings(struct supervisor *s, char *why)
+{
+	struct symbols_options options;
+	struct symbols_wire wire;
+	int err;
+
+	if (!s->observers.snooped)
+		return 0;
+	paths_symbols_options(s->options.symbols_dir, s->options.profiles_dir, &options);
+	err = symbols_wire(s->image, &options, &wire);
+	err = settings_read(&s->server, err ? NULL : &wire, &s->snoop.settings);
+	if (err) {
+		say(why, "can't read the command line of process %d: %s", s->server.pid,
+		    strerror(-err));
+		return err;
+	}
+	if (s->observers.snooped & SNOOP_COMMIT && s->snoop.settings.limited) {
+		say(why,
+		    "process %d limits the bandwidth of sessions (%s), which packets don't tell "
+		    "of: "
+		    "it can't be snooped; a symbol map or debug information is needed",
+		    s->server.pid, wire.limit_option);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
 static int supervise_load(struct supervisor *s, char *why)
 {
 	int err = pins_open(s->server.pid);
@@ -86,6 +132,8 @@ static int supervise_load(struct supervisor *s, char *why)
 			    strerror(-err));
 	pins_each(sweep, NULL);
 	err = engine_load_pinned(&s->engine, s->options.max_bindings, err ? 0 : s->server.pid);
+	if (!err && s->observers.snooped)
+		err = snoop_load(&s->snoop, &s->engine);
 	if (err) {
 		say(why,
 		    "can't load the BPF programs: %s; `turnpike check` tells what this "
@@ -149,11 +197,17 @@ static int supervise_interfaces(struct supervisor *s, char *why)
 	return 0;
 }
 
+static bool probe_stays(const struct attach_probe *probe)
+{
+	return probe->link && !probe->until;
+}
+
 static bool is_probe(const char *name, void *data)
 {
 	const struct attach *attach = data;
+	unsigned long index = strtoul(name + strlen("probe-"), NULL, 10);
 
-	return strtoul(name + strlen("probe-"), NULL, 10) < attach->links;
+	return index < attach->probes && probe_stays(&attach->probe[index]);
 }
 
 /* An earlier run's are let go once ours are there: an event that both see changes nothing twice. */
@@ -162,9 +216,11 @@ static int pin_probes(struct supervisor *s)
 	char name[PINS_NAME];
 	int err = 0;
 
-	for (unsigned int i = 0; !err && i < s->attach.links; i++) {
+	for (unsigned int i = 0; !err && i < s->attach.probes; i++) {
+		if (!probe_stays(&s->attach.probe[i]))
+			continue;
 		snprintf(name, sizeof(name), "probe-%u", i);
-		err = engine_pin(&s->engine, name, bpf_link__fd(s->attach.link[i]));
+		err = engine_pin(&s->engine, name, bpf_link__fd(s->attach.probe[i].link));
 	}
 	pins_drop(s->server.pid, "probe-", is_probe, &s->attach);
 	return err;
@@ -174,7 +230,9 @@ static int supervise_probes(struct supervisor *s, char *why)
 {
 	int err;
 
-	for (unsigned int e = 0; e < s->symbols->events; e++) {
+	for (unsigned int e = 0; s->symbols && e < s->symbols->events; e++) {
+		if (!observers_probes(&s->observers, s->symbols->event[e].kind))
+			continue;
 		for (unsigned int p = 0; p < s->symbols->event[e].probes; p++) {
 			struct symbols_probe *probe = &s->symbols->event[e].probe[p];
 
@@ -193,6 +251,21 @@ static int supervise_probes(struct supervisor *s, char *why)
 	if (err)
 		say(why, "can't pin the probes: %s", strerror(-err));
 	return err;
+}
+
+static int supervise_snoop(struct supervisor *s, char *why)
+{
+	int err;
+
+	if (!s->observers.snooped)
+		return 0;
+	err = snoop_answer(&s->snoop, s->notices);
+	if (err) {
+		say(why, "can't read the ring buffer: %s", strerror(-err));
+		return err;
+	}
+	return snoop_start(&s->snoop, &s->server, s->netlink, s->observers.snooped, why,
+			   SUPERVISE_WHY);
 }
 
 static void log_notice(struct supervisor *s, const struct tp_notice *n)
@@ -319,16 +392,23 @@ static int supervise_drop(struct supervisor *s, char *why)
 static void supervise_say_attached(struct supervisor *s)
 {
 	say_interfaces(s);
+	for (int i = 0; i < OBSERVERS; i++)
+		if (s->observers.at[i].snooped)
+			log_info("%s: snooped (%.*s)", symbols_event_name(s->observers.at[i].kind),
+				 (int)strcspn(s->observers.at[i].why, "\n"),
+				 s->observers.at[i].why);
 	log_info("attached: process %d, %s %s by %s, %u probes, %zu interfaces", s->server.pid,
-		 s->symbols->server, s->server.exe, s->symbols->origin, s->attach.plans,
+		 s->symbols ? s->symbols->server : "server", s->server.exe,
+		 s->symbols ? s->symbols->origin : "snooping", s->attach.plans,
 		 s->interfaces.count);
 }
 
 int supervise_start(struct supervisor *s, const struct supervise_options *options, char *why)
 {
 	int (*const steps[])(struct supervisor *, char *) = {
-		supervise_resolve,    supervise_require, supervise_claim,  supervise_load,
-		supervise_interfaces, supervise_watch,	 supervise_probes, supervise_drop,
+		supervise_resolve, supervise_require,	 supervise_settings, supervise_claim,
+		supervise_load,	   supervise_interfaces, supervise_watch,    supervise_snoop,
+		supervise_probes,  supervise_drop,
 	};
 	int err;
 
@@ -360,6 +440,18 @@ static int signals_open(void)
 /* How often it is looked after what no event tells; a fraction of the shortest lease. */
 #define SUPERVISE_TICK_MS 500
 
+/* Now and then, however busy the loop is. */
+static void supervise_sweep(struct supervisor *s)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (!s->observers.snooped || now.tv_sec == s->swept)
+		return;
+	s->swept = now.tv_sec;
+	snoop_sweep(&s->snoop);
+}
+
 int supervise_loop(struct supervisor *s)
 {
 	enum { SIGNAL, PROCESS, NOTICE, NETWORK, STATUS, SOCKETS, FDS };
@@ -374,9 +466,11 @@ int supervise_loop(struct supervisor *s)
 	int err = fds[SIGNAL].fd < 0 ? -errno : 0;
 
 	while (!err) {
+		attach_expire(&s->attach); /* to the second, as often as this wakes up */
 		if (poll(fds, FDS, SUPERVISE_TICK_MS) < 0 && errno != EINTR)
 			err = -errno;
 		watch_renew(&s->watch, s->options.lease);
+		supervise_sweep(s);
 		if (fds[SOCKETS].revents)
 			watch_read(&s->watch, s->server.pid);
 		if (fds[NOTICE].revents)
@@ -385,8 +479,10 @@ int supervise_loop(struct supervisor *s)
 			err = -ESRCH;
 		if (fds[SIGNAL].revents)
 			break;
-		if (fds[NETWORK].revents && netlink_watch_changed(s->netlink))
+		if (fds[NETWORK].revents && netlink_watch_changed(s->netlink)) {
 			hops_invalidate(&s->engine);
+			snoop_addresses(&s->snoop, s->netlink);
+		}
 		if (fds[STATUS].revents)
 			status_answer(s);
 	}
@@ -404,6 +500,7 @@ void supervise_stop(struct supervisor *s)
 	interfaces_free(&s->interfaces);
 	attach_free(&s->attach);
 	watch_stop(&s->watch);
+	snoop_free(&s->snoop);
 	if (s->notices)
 		ring_buffer__free(s->notices);
 	status_close(s->socket, s->server.pid);

@@ -7,7 +7,9 @@
 #include "probes/attach.h"
 #include "src/engine.h"
 #include "src/interfaces.h"
+#include "src/observers.h"
 #include "src/server.h"
+#include "src/snoop.h"
 #include "src/watch.h"
 
 struct image;
@@ -19,6 +21,7 @@ struct supervise_options {
 	pid_t pid;
 	const char *interfaces; /* NULL: found by themselves */
 	bool generic, native;	/* --hook: only that kind; neither: the best */
+	enum observers_mode mode;
 	__u32 max_bindings;
 	unsigned int lease; /* seconds that all goes on without us */
 	enum watch_source sockets;
@@ -29,13 +32,16 @@ struct supervisor {
 	struct supervise_options options;
 	struct server server;
 	struct image *image;
-	struct symbols *symbols;
+	struct symbols *symbols; /* NULL: all is snooped */
+	struct observers observers;
 	struct engine engine;
+	struct snoop snoop;
 	struct attach attach;
 	struct watch watch;
 	struct interfaces interfaces;
 	struct netlink *netlink;
 	struct ring_buffer *notices;
+	time_t swept;		/* when the table was last swept; seconds */
 	size_t interfaces_said; /* how many of them were logged */
 	int socket;		/* where `turnpike status` asks */
 	bool server_gone, full_said;

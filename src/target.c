@@ -6,6 +6,7 @@
 #include "src/paths.h"
 #include "src/server.h"
 #include "src/target.h"
+#include "symbols/apart.h"
 #include "symbols/image.h"
 #include "symbols/symbols.h"
 
@@ -29,7 +30,7 @@ static int open_image(struct target *target)
 		}
 		path = server.exe_link;
 	}
-	err = image_open(path, &target->image);
+	err = image_open_unread(path, &target->image);
 	if (err)
 		log_error("can't read %s: %s", path, target_error(err));
 	if (target->pid)
@@ -37,8 +38,19 @@ static int open_image(struct target *target)
 	return err;
 }
 
+static int open_other(struct target *target, struct image **ret)
+{
+	int err = target->same_code ? image_open_unread(target->same_code, ret) : 0;
+
+	if (err)
+		log_error("can't read %s: %s", target->same_code, target_error(err));
+	return err;
+}
+
 int target_open(struct target *target)
 {
+	struct image *other = NULL;
+	char root[64];
 	struct symbols_options options;
 	char why[SYMBOLS_WHY] = "";
 	int err = open_image(target);
@@ -47,7 +59,15 @@ int target_open(struct target *target)
 		return err;
 	paths_symbols_options(target->symbols_dir, target->profiles_dir, &options);
 	options.no_map = target->no_map;
-	err = symbols_resolve(target->image, &options, &target->symbols, why);
+	if (target->pid) {
+		snprintf(root, sizeof(root), "/proc/%d/root", target->pid);
+		options.root = root;
+	}
+	err = open_other(target, &other);
+	if (err)
+		return err;
+	err = apart_resolve(target->image, other, &options, &target->symbols, why);
+	image_close(other);
 	if (err == -ENODATA)
 		log_error("%s (build-id %s): %s; make a map with `turnpike map` from a build that "
 			  "has debug information",

@@ -13,6 +13,8 @@ struct target {
 	const char *path; /* or pid */
 	pid_t pid;
 	const char *symbols_dir, *profiles_dir;
+	const char *same_code; /* a stripped program of the same code, that the symbols are to be
+				  for; or NULL */
 	bool no_map;
 
 	struct image *image;

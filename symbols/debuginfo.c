@@ -13,7 +13,7 @@ static bool is_function(Dwarf_Die *die)
 }
 
 /* Where calls arrive: a function split in hot and cold parts has ranges, the first is its entry. */
-static int entry_of(Dwarf_Die *die, uint64_t *ret)
+int debuginfo_entry(Dwarf_Die *die, uint64_t *ret)
 {
 	Dwarf_Addr base, start, end;
 
@@ -24,27 +24,32 @@ static int entry_of(Dwarf_Die *die, uint64_t *ret)
 	return -ENOENT;
 }
 
-static int open_dwarf(struct debuginfo *info)
+static int open_dwarf(struct debuginfo *info, const struct debuginfo_files *files)
 {
 	Dwarf_CU *unit = NULL;
 	Dwarf_Die die;
 	int err;
 
 	info->dwarf = dwarf_begin_elf(image_elf(info->image), DWARF_C_READ, NULL);
-	if (info->dwarf && debuginfo_unit(info->dwarf, &unit, &die))
+	if (info->dwarf && debuginfo_unit(info->dwarf, &unit, &die)) {
+		debuginfo_file_alternate(info->image, info->dwarf, &info->alternate);
 		return 0;
-	err = debuginfo_file_open(info->image, &info->separate);
+	}
+	err = debuginfo_file_open(info->image, files, &info->separate);
 	if (err == -ENOENT)
 		return -ENODATA;
 	if (err)
 		return err;
 	dwarf_end(info->dwarf);
 	info->dwarf = dwarf_begin_elf(image_elf(info->separate), DWARF_C_READ, NULL);
+	if (!info->dwarf)
+		return -ENODATA;
+	debuginfo_file_alternate(info->separate, info->dwarf, &info->alternate);
 	unit = NULL;
-	return info->dwarf && debuginfo_unit(info->dwarf, &unit, &die) ? 0 : -ENODATA;
+	return debuginfo_unit(info->dwarf, &unit, &die) ? 0 : -ENODATA;
 }
 
-int debuginfo_open(struct image *image, struct debuginfo **ret)
+int debuginfo_open(struct image *image, const struct debuginfo_files *files, struct debuginfo **ret)
 {
 	struct debuginfo *info = calloc(1, sizeof(*info));
 	int err;
@@ -52,7 +57,7 @@ int debuginfo_open(struct image *image, struct debuginfo **ret)
 	if (!info)
 		return -ENOMEM;
 	info->image = image;
-	err = open_dwarf(info);
+	err = open_dwarf(info, files);
 	if (!err)
 		err = debuginfo_index_add(&info->functions, info->dwarf, is_function);
 	if (err) {
@@ -77,7 +82,12 @@ void debuginfo_close(struct debuginfo *info)
 	}
 	debuginfo_index_free(&info->functions);
 	debuginfo_index_free(&info->types);
+	free(info->copies.copy);
+	if (info->frames)
+		dwarf_cfi_end(info->frames);
 	dwarf_end(info->dwarf);
+	dwarf_end(info->alternate.dwarf);
+	image_close(info->alternate.image);
 	image_close(info->separate);
 	free(info);
 }
@@ -105,135 +115,169 @@ const char *debuginfo_producer(const struct debuginfo *info)
 }
 
 /* Symbols are the only place where a clone (f.isra.0, f.part.0) differs from its origin f. */
-static bool symbol_at(const struct debuginfo *info, const char *name, uint64_t address)
+static bool symbol_at(const struct debuginfo *info, const char *name, bool clones, uint64_t address)
 {
-	return image_symbol_at(info->image, name, address) ||
-	       (info->separate && image_symbol_at(info->separate, name, address));
+	return image_symbol_at(info->image, name, clones, address) ||
+	       (info->separate && image_symbol_at(info->separate, name, clones, address));
 }
 
-struct candidates {
-	const struct debuginfo_entry *plain, *other;
-	unsigned int plains, others; /* with different entries */
-	uint64_t plain_entry, other_entry;
-	bool abstract;
+static bool symbol_has(const struct debuginfo *info, const char *part, uint64_t address)
+{
+	return image_symbol_has(info->image, part, address) ||
+	       (info->separate && image_symbol_has(info->separate, part, address));
+}
+
+struct search {
+	struct debuginfo *info;
+	const char *name;
+	enum debuginfo_wanted wanted;
+	struct debuginfo_function **site;
+	unsigned int count;
+	bool known;   /* DWARF has such a function */
+	bool in_part; /* of its code there is a part only, called by copies of the rest */
+	struct why why;
 };
 
-static void consider(const struct debuginfo *info, const struct debuginfo_entry *entry,
-		     const char *symbol, struct candidates *found)
+static bool has_site(const struct search *search, uint64_t entry)
+{
+	for (unsigned int i = 0; i < search->count; i++)
+		if (search->site[i]->entry == entry)
+			return true;
+	return false;
+}
+
+static int add_site(struct search *search, Dwarf_Die *die, const Dwarf_Die *outer, uint64_t entry)
+{
+	struct debuginfo_function *function;
+
+	if (has_site(search, entry))
+		return 0;
+	if (search->count == DEBUGINFO_SITES)
+		return why_say(&search->why, -E2BIG, "at more than %d places", DEBUGINFO_SITES);
+	function = calloc(1, sizeof(*function));
+	if (!function)
+		return -ENOMEM;
+	function->name = strdup(search->name);
+	if (!function->name) {
+		free(function);
+		return -ENOMEM;
+	}
+	function->info = search->info;
+	function->die = *die;
+	function->outer = *outer;
+	function->is_inlined = dwarf_tag(die) == DW_TAG_inlined_subroutine;
+	function->entry = entry;
+	function->changed_signature =
+		!function->is_inlined && symbol_has(search->info, ".isra", entry);
+	function->next = search->info->handed_out;
+	search->info->handed_out = function;
+	search->site[search->count++] = function;
+	return 0;
+}
+
+static int consider(struct search *search, const struct debuginfo_entry *entry, bool exact)
 {
 	Dwarf_Die die = entry->die;
 	uint64_t address;
 
-	if (entry_of(&die, &address)) {
-		found->abstract = true;
-	} else if (symbol_at(info, symbol, address)) {
-		found->plains += !found->plain || found->plain_entry != address;
-		found->plain = entry;
-		found->plain_entry = address;
-	} else {
-		found->others += !found->other || found->other_entry != address;
-		found->other = entry;
-		found->other_entry = address;
+	search->known = true;
+	if (debuginfo_entry(&die, &address))
+		return 0;
+	if (exact && !symbol_at(search->info, search->name, true, address))
+		return 0;
+	if (!exact && symbol_has(search->info, ".part.", address)) {
+		search->in_part = true;
+		return 0;
 	}
+	return add_site(search, &die, &die, address);
 }
 
-static int none(const struct debuginfo *info, const char *name, const struct candidates *found,
-		const struct why *why)
+static int out_of_line(struct search *search, bool exact)
 {
-	unsigned int sites;
-
-	if (!found->abstract)
-		return why_say(why, -ENOENT, "no function `%s` in the debug information of `%s`",
-			       name, debuginfo_path(info));
-	sites = debuginfo_inlined(info->dwarf, name);
-	if (!sites)
-		return why_say(why, -ENOTSUP, "`%s` has no code in this build", name);
-	return why_say(why, -ENOTSUP, "inlined at %u site%s", sites, sites == 1 ? "" : "s");
-}
-
-/* Takes the plain function, else its only clone. */
-static int choose(const struct debuginfo *info, const char *name, const struct candidates *found,
-		  struct debuginfo_function *function, const struct why *why)
-{
-	bool exact = strchr(name, '.');
-
-	if (!found->plain && (exact || !found->other))
-		return none(info, name, found, why);
-	if (found->plains > 1)
-		return why_say(why, -ENOTSUP, "%u functions are named `%s`", found->plains, name);
-	if (!found->plain && found->others > 1)
-		return why_say(
-			why, -ENOTSUP,
-			"`%s` exists in %u variants only: name one by its symbol, as `%s.part.0`",
-			name, found->others, name);
-	function->die = found->plain ? found->plain->die : found->other->die;
-	function->entry = found->plain ? found->plain_entry : found->other_entry;
-	return 0;
-}
-
-/* A name with a suffix, `f.part.0`, is the symbol of a clone of f. */
-static int find(const struct debuginfo *info, const char *name, struct debuginfo_function *function,
-		const struct why *why)
-{
-	char *source = strndup(name, strcspn(name, "."));
+	char *source = strndup(search->name, strcspn(search->name, "."));
 	const struct debuginfo_entry *entry;
-	struct candidates found = {0};
 	size_t count;
-	int err;
+	int err = 0;
 
 	if (!source)
 		return -ENOMEM;
-	entry = debuginfo_index_find(&info->functions, source, &count);
-	for (size_t i = 0; i < count; i++)
-		consider(info, &entry[i], name, &found);
-	err = choose(info, name, &found, function, why);
+	entry = debuginfo_index_find(&search->info->functions, source, &count);
+	for (size_t i = 0; !err && i < count; i++)
+		err = consider(search, &entry[i], exact);
 	free(source);
 	return err;
 }
 
-static bool is_isra(const struct debuginfo *info, const char *name, uint64_t entry)
+static int inlined(struct search *search)
 {
-	static const char *const suffix[] = {"isra.0", "isra.1", "constprop.0.isra.0",
-					     "constprop.1.isra.0", "isra.0.constprop.0"};
-	bool found = strstr(name, ".isra");
+	const struct debuginfo_copy *copy;
+	uint64_t entry;
+	size_t count;
+	int err = debuginfo_copies_of(search->info, search->name, &copy, &count);
 
-	for (size_t i = 0; !found && i < sizeof(suffix) / sizeof(suffix[0]); i++) {
-		char symbol[256];
+	if (err)
+		return err;
+	if (count && search->wanted == DEBUGINFO_RETURNS)
+		return why_say(&search->why, -ENOTSUP,
+			       "inlined at %zu site%s, where its return isn't to be seen", count,
+			       count == 1 ? "" : "s");
+	for (size_t i = 0; !err && i < count; i++) {
+		Dwarf_Die die = copy[i].die, outer = copy[i].outer;
 
-		snprintf(symbol, sizeof(symbol), "%s.%s", name, suffix[i]);
-		found = symbol_at(info, symbol, entry);
+		/* What was split off a function may be in that function again. */
+		if (!debuginfo_has_name(&outer, search->name) && !debuginfo_entry(&die, &entry))
+			err = add_site(search, &die, &outer, entry);
 	}
-	return found;
+	return err;
 }
 
-int debuginfo_function(struct debuginfo *info, const char *name, struct debuginfo_function **ret,
-		       char *text, size_t size)
+static int none(const struct search *search, bool exact)
 {
-	struct debuginfo_function *function = calloc(1, sizeof(*function));
-	const struct why why = {text, size};
-	int err = -ENOMEM;
+	const struct debuginfo_copy *copy;
+	size_t count = 0;
 
-	if (!function)
-		return why_say(&why, err, "out of memory");
-	function->name = strdup(name);
-	if (!function->name)
-		goto cleanup;
-	err = find(info, name, function, &why);
-	if (err)
-		goto cleanup;
-	function->info = info;
-	function->changed_signature = is_isra(info, name, function->entry);
-	function->next = info->handed_out;
-	info->handed_out = function;
-	*ret = function;
-	return 0;
-cleanup:
-	free(function->name);
-	free(function);
+	if (!search->known)
+		return why_say(&search->why, -ENOENT,
+			       "no such function in the debug information of `%s`",
+			       debuginfo_path(search->info));
+	if (exact)
+		return why_say(&search->why, -ENOENT, "this build has no such clone");
+	if (search->in_part)
+		return why_say(&search->why, -ENOTSUP,
+			       "split: name the part that is of use, as `%s.part`", search->name);
+	if (!debuginfo_copies_of(search->info, search->name, &copy, &count) && count)
+		return why_say(&search->why, -ENOTSUP, "inlined at %zu site%s", count,
+			       count == 1 ? "" : "s");
+	return why_say(&search->why, -ENOTSUP, "without code in this build");
+}
+
+int debuginfo_sites(struct debuginfo *info, const char *name, enum debuginfo_wanted wanted,
+		    struct debuginfo_function **ret, unsigned int *ret_count, char *text,
+		    size_t size)
+{
+	struct search search = {
+		.info = info, .name = name, .wanted = wanted, .site = ret, .why = {text, size}};
+	bool exact = strchr(name, '.');
+	int err = out_of_line(&search, exact);
+
+	if (!err && !exact && wanted != DEBUGINFO_OUT_OF_LINE)
+		err = inlined(&search);
+	if (!err && !search.count)
+		err = none(&search, exact);
+	if (err == -ENOMEM)
+		why_say(&search.why, err, "out of memory");
+	*ret_count = search.count;
 	return err;
 }
 
 uint64_t debuginfo_function_entry(const struct debuginfo_function *function)
 {
 	return function->entry;
+}
+
+const char *debuginfo_function_within(const struct debuginfo_function *function)
+{
+	Dwarf_Die outer = function->outer;
+
+	return function->is_inlined ? dwarf_diename(&outer) : NULL;
 }

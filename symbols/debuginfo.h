@@ -14,24 +14,57 @@ struct debuginfo;
 struct debuginfo_function;
 struct image;
 
-/* -ENODATA: the image has no DWARF. Keeps IMAGE, which must outlive it. */
-int debuginfo_open(struct image *image, struct debuginfo **ret);
+/* Where else debug files may be. */
+struct debuginfo_files {
+	const char *root; /* of the program's own file system, or NULL */
+	const char *file; /* of this program, found by other means; or NULL */
+};
+
+/*
+ * -ENODATA: the image has no DWARF. Keeps IMAGE, which must outlive it. FILES may be
+ * NULL.
+ */
+int debuginfo_open(struct image *image, const struct debuginfo_files *files,
+		   struct debuginfo **ret);
 void debuginfo_close(struct debuginfo *info);
 /* The file that the DWARF was read from: the image's own or a separate one. */
 const char *debuginfo_path(const struct debuginfo *info);
 /* The compiler in its own words (DW_AT_producer), "" if it doesn't say. */
 const char *debuginfo_producer(const struct debuginfo *info);
 
+#define DEBUGINFO_SITES 32
+
+enum debuginfo_wanted {
+	DEBUGINFO_ENTRIES,     /* where functions begin, and inlined copies of them */
+	DEBUGINFO_OUT_OF_LINE, /* copies are left alone */
+	DEBUGINFO_RETURNS,     /* functions that return: there may be no copy */
+};
+
 /*
- * Finds an out-of-line function by name. On failure WHY (of SIZE bytes) says
- * in words fit for the user why not ("inlined at 2 sites", "no such function").
- * NAME may be the symbol of one of gcc's clones, "close_ioa_socket.part.0"; by its
- * plain name a clone is found only where the plain function is gone.
- * The handle lives as long as INFO. -ENOENT: no such function, -ENOTSUP: inlined only.
+ * All places where calls of the function NAME arrive: its own code, clones that the compiler
+ * made of it (not .part, which has but a part of it), and inlined copies. NAME may be the symbol of
+ * one clone, "close_ioa_socket.part", with or without the number that follows; then it is that
+ * alone. On failure WHY (of SIZE bytes) says in words fit for the user why not. The handles live as
+ * long as INFO. -ENOENT: no such function, -ENOTSUP: not to be probed as wanted.
  */
-int debuginfo_function(struct debuginfo *info, const char *name, struct debuginfo_function **ret,
-		       char *why, size_t size);
+int debuginfo_sites(struct debuginfo *info, const char *name, enum debuginfo_wanted wanted,
+		    struct debuginfo_function **ret, unsigned int *ret_count, char *why,
+		    size_t size);
 uint64_t debuginfo_function_entry(const struct debuginfo_function *function); /* ELF address */
+/* The function that an inlined copy is in; NULL: it is no copy. */
+const char *debuginfo_function_within(const struct debuginfo_function *function);
+
+struct debuginfo_walk {
+	const char *table;		       /* expression: an array of buckets in memory */
+	const char *slots, *more, *more_count; /* members of a bucket, see struct tp_walk */
+};
+
+/*
+ * Resolves a walk over a table; after that "each" is a pointer to an element in the
+ * function's expressions. Errors as of debuginfo_expression().
+ */
+int debuginfo_walk(struct debuginfo_function *function, const struct debuginfo_walk *names,
+		   struct tp_walk *ret, char *why, size_t size);
 
 /*
  * Resolves a C expression over the function's parameters, as

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which register has a parameter at the function's first instruction. DWARF's
+ * Which register has a parameter at a function's first instruction. DWARF's
  * own location there can be plainly wrong (a callee-saved register, the frame),
  * so it only tells which parameters are still there: those that are passed are
  * in the argument registers of the System V ABI, in order.
@@ -74,8 +74,8 @@ static bool origin_has(struct debuginfo_function *function, const char *name)
 	return false;
 }
 
-int debuginfo_argument(struct debuginfo_function *function, const char *name, Dwarf_Die *ret,
-		       unsigned int *base, const struct why *why)
+static int passed(struct debuginfo_function *function, const char *name, Dwarf_Die *ret,
+		  struct debuginfo_place *ret_place, const struct why *why)
 {
 	bool known = origin_has(function, name);
 	unsigned int next = 0;
@@ -94,7 +94,8 @@ int debuginfo_argument(struct debuginfo_function *function, const char *name, Dw
 		registers = registers_of(&die);
 		if (wanted && registers == 1 && next < DEBUGINFO_ARGUMENTS) {
 			*ret = die;
-			*base = TP_BASE_ARG0 + next;
+			ret_place->kind = DEBUGINFO_REGISTER;
+			ret_place->base = TP_BASE_ARG0 + next;
 			return 0;
 		}
 		if (wanted)
@@ -109,4 +110,42 @@ int debuginfo_argument(struct debuginfo_function *function, const char *name, Dw
 		next += registers;
 	}
 	return not_passed(function, name, known, why);
+}
+
+/* An inlined copy's parameter is where DWARF says: there is no call, and no convention for it. */
+static int copied(struct debuginfo_function *function, const char *name, Dwarf_Die *ret,
+		  struct debuginfo_place *ret_place, const struct why *why)
+{
+	const char *around = dwarf_diename(&function->outer);
+	char detail[128];
+	Dwarf_Die die;
+	bool more;
+	int err;
+
+	if (!around)
+		around = "a function";
+	for (more = debuginfo_child(&function->die, &die); more;
+	     more = debuginfo_sibling(&die, &die)) {
+		if (dwarf_tag(&die) != DW_TAG_formal_parameter || !debuginfo_has_name(&die, name))
+			continue;
+		*ret = die;
+		err = debuginfo_place(function, &die, ret_place,
+				      &(struct why){detail, sizeof(detail)});
+		if (!err)
+			return 0;
+		return why_say(why, err, "inlined in %.64s at 0x%llx, where `%.64s` is %s", around,
+			       (unsigned long long)function->entry, name, detail);
+	}
+	if (origin_has(function, name))
+		return why_say(why, -ENOTSUP, "inlined in %.64s at 0x%llx without `%.64s`", around,
+			       (unsigned long long)function->entry, name);
+	return why_say(why, -ENOENT, "`%.80s` has no parameter `%.80s`", function->name, name);
+}
+
+int debuginfo_argument(struct debuginfo_function *function, const char *name, Dwarf_Die *ret,
+		       struct debuginfo_place *ret_place, const struct why *why)
+{
+	if (function->is_inlined)
+		return copied(function, name, ret, ret_place, why);
+	return passed(function, name, ret, ret_place, why);
 }

@@ -166,28 +166,61 @@ static int step(struct value *value, const struct expression_step *step)
 	return -EINVAL;
 }
 
-/* Parameter or "return". */
-static int root(struct debuginfo_function *function, const char *name, struct value *value)
+/* A parameter is in a register, or already in memory. */
+static int root_place(struct value *value, const struct debuginfo_place *place)
 {
-	unsigned int base = TP_BASE_RETURN;
-	Dwarf_Die die = function->die;
-	int err;
+	value->path.base = place->base;
+	if (place->kind == DEBUGINFO_REGISTER)
+		return 0;
+	value->path.count = 1;
+	value->place = place->kind == DEBUGINFO_MEMORY;
+	value->address = place->kind == DEBUGINFO_ADDRESS;
+	return add_offset(value, place->offset);
+}
 
-	if (strcmp(name, "return")) {
-		err = debuginfo_argument(function, name, &die, &base, &value->why);
-		if (err)
-			return err;
-	} else if (function->changed_signature) {
+static int root_return(struct debuginfo_function *function, struct value *value)
+{
+	Dwarf_Die die = function->die;
+
+	if (function->changed_signature)
 		return why_say(&value->why, -ENOTSUP,
 			       "the compiler may have dropped the return "
 			       "value of this variant of `%.80s`",
 			       function->name);
+	value->path.base = TP_BASE_RETURN;
+	return debuginfo_type_of(&die, &value->type, &value->why);
+}
+
+static int root_each(struct debuginfo_function *function, struct value *value)
+{
+	if (!function->walks)
+		return why_say(&value->why, -EINVAL, "`each` without a walk");
+	value->path.base = TP_BASE_EACH;
+	value->type = function->each;
+	return 0;
+}
+
+/* Parameter, "return", or "each". */
+static int root(struct debuginfo_function *function, const char *name, struct value *value)
+{
+	struct debuginfo_place place = {};
+	Dwarf_Die die;
+	int err;
+
+	if (!strcmp(name, "return")) {
+		err = root_return(function, value);
+	} else if (!strcmp(name, "each")) {
+		err = root_each(function, value);
+	} else {
+		err = debuginfo_argument(function, name, &die, &place, &value->why);
+		if (!err)
+			err = root_place(value, &place);
+		if (!err)
+			err = debuginfo_type_of(&die, &value->type, &value->why);
 	}
-	value->path.base = base;
-	err = debuginfo_type_of(&die, &value->type, &value->why);
 	if (err || is_scalar(debuginfo_type_class(&value->type)))
 		return err;
-	return why_say(&value->why, -ENOTSUP, "`%.80s` of `%.80s` is neither integer nor pointer",
+	return why_say(&value->why, -ENOTSUP, "`%s` of `%.80s` is neither integer nor pointer",
 		       name, function->name);
 }
 
@@ -255,20 +288,88 @@ static int read_end(struct value *value, enum tp_read read)
 	}
 }
 
+static int evaluate(struct debuginfo_function *function, const char *expression,
+		    struct value *value)
+{
+	struct expression parsed;
+	int err = expression_parse(expression, &parsed, value->why.text, value->why.size);
+
+	*value = (struct value){.info = function->info, .near = &function->die, .why = value->why};
+	if (!err)
+		err = root(function, parsed.root, value);
+	for (unsigned int i = 0; !err && i < parsed.steps; i++)
+		err = step(value, &parsed.step[i]);
+	return err;
+}
+
 int debuginfo_expression(struct debuginfo_function *function, const char *expression,
 			 enum tp_read read, struct tp_path *ret, char *why, size_t size)
 {
-	struct value value = {.info = function->info, .near = &function->die, .why = {why, size}};
-	struct expression parsed;
-	int err = expression_parse(expression, &parsed, why, size);
+	struct value value = {.why = {why, size}};
+	int err = evaluate(function, expression, &value);
 
-	if (!err)
-		err = root(function, parsed.root, &value);
-	for (unsigned int i = 0; !err && i < parsed.steps; i++)
-		err = step(&value, &parsed.step[i]);
 	if (!err)
 		err = read_end(&value, read);
 	if (!err)
 		*ret = value.path;
 	return err;
+}
+
+/* An array that lies in memory: what it consists of, their size and number. */
+static int array_of(struct value *value, uint32_t *ret_count, uint32_t *ret_size)
+{
+	int64_t count = debuginfo_type_count(&value->type), size = -1;
+	struct debuginfo_type element;
+
+	if (value->place && count > 0 &&
+	    !debuginfo_type_target(&value->type, &element, &value->why))
+		size = debuginfo_type_size(&element);
+	if (size <= 0 || size > DEBUGINFO_OFFSET || count > DEBUGINFO_OFFSET)
+		return why_say(&value->why, -EINVAL, "a walk goes through an array");
+	value->type = element;
+	*ret_count = (uint32_t)count;
+	*ret_size = (uint32_t)size;
+	return 0;
+}
+
+static int member_of(struct value *value, const char *name, struct value *ret, uint32_t *ret_offset)
+{
+	int64_t offset;
+
+	*ret = *value;
+	if (debuginfo_type_member(value->info, &value->type, name, &offset, &ret->type,
+				  &value->why))
+		return -ENOENT;
+	*ret_offset = (uint32_t)offset;
+	return 0;
+}
+
+int debuginfo_walk(struct debuginfo_function *function, const struct debuginfo_walk *names,
+		   struct tp_walk *ret, char *why, size_t size)
+{
+	struct value table = {.why = {why, size}}, slots, more, count;
+	int err = evaluate(function, names->table, &table);
+
+	if (!err)
+		err = array_of(&table, &ret->buckets, &ret->bucket_size);
+	if (err)
+		return err;
+	ret->table = table.path;
+	ret->table.read = TP_READ_U64;
+	err = member_of(&table, names->slots, &slots, &ret->slot);
+	if (!err)
+		err = array_of(&slots, &ret->slots, &ret->slot_size);
+	if (!err)
+		err = member_of(&table, names->more, &more, &ret->more);
+	if (!err)
+		err = member_of(&table, names->more_count, &count, &ret->more_count);
+	if (err)
+		return err;
+	if (debuginfo_type_size(&more.type) != 8 || debuginfo_type_size(&count.type) != 8)
+		return why_say(&table.why, -EINVAL, "`%.64s` is no pointer, or `%.64s` not 64 bits",
+			       names->more, names->more_count);
+	function->each = slots.type;
+	function->each.stars++;
+	function->walks = true;
+	return 0;
 }

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Where distributions put the DWARF that they strip off: a file named by the
- * build-id, or by .gnu_debuglink. Either must carry the same build-id. What
- * dwz moved to an alternate file is found by libdw itself.
+ * build-id, or by .gnu_debuglink. Either must carry the same build-id. What dwz moved to
+ * an alternate file is named by .gnu_debugaltlink.
  */
 #include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "symbols/debuginfo_private.h"
 #include "symbols/image.h"
 
@@ -19,7 +17,7 @@
 static int try(const struct image *image, const char *path, struct image **ret)
 {
 	struct image *file;
-	int err = image_open(path, &file);
+	int err = image_open_by(path, image_opener(image), &file);
 
 	if (err)
 		return -ENOENT;
@@ -34,17 +32,12 @@ static int try(const struct image *image, const char *path, struct image **ret)
 /* The executable's folder, with its slash; /proc/PID/exe is followed. */
 static int folder(const struct image *image, char *ret, size_t size)
 {
-	char *resolved = realpath(image_path(image), NULL);
-	char *slash = resolved ? strrchr(resolved, '/') : NULL;
-	int err = -ENOENT;
+	const char *path = image_real_path(image), *slash = strrchr(path, '/');
 
-	if (slash && (size_t)(slash - resolved) + 2 <= size) {
-		slash[1] = '\0';
-		memcpy(ret, resolved, slash - resolved + 2);
-		err = 0;
-	}
-	free(resolved);
-	return err;
+	if (!slash || (size_t)(slash - path) + 2 > size)
+		return -ENOENT;
+	snprintf(ret, size, "%.*s", (int)(slash - path) + 1, path);
+	return 0;
 }
 
 static int try_link(const struct image *image, const char *before, const char *after,
@@ -60,25 +53,76 @@ static int try_link(const struct image *image, const char *before, const char *a
 	return try(image, path, ret);
 }
 
-int debuginfo_file_open(const struct image *image, struct image **ret)
+/* By the build-id, or by .gnu_debuglink, below ROOT ("": this file system). */
+static int open_below(const struct image *image, const char *root, struct image **ret)
 {
 	const char *id = image_build_id(image);
-	char path[PATH_MAX];
+	char path[PATH_MAX], debug[PATH_MAX];
 	const char *name;
 	GElf_Word crc;
 	int err;
 
-	if (strlen(id) < 3)
+	if (snprintf(path, sizeof(path), "%s" DEBUGINFO_FILE_ROOT "/.build-id/%.2s/%s.debug", root,
+		     id, id + 2) >= (int)sizeof(path))
 		return -ENOENT;
-	snprintf(path, sizeof(path), DEBUGINFO_FILE_ROOT "/.build-id/%.2s/%s.debug", id, id + 2);
 	err = try(image, path, ret);
 	name = err ? dwelf_elf_gnu_debuglink(image_elf(image), &crc) : NULL;
 	if (!name || strchr(name, '/'))
 		return err;
-	err = try_link(image, "", "", name, ret);
+	snprintf(debug, sizeof(debug), "%.1024s" DEBUGINFO_FILE_ROOT, root);
+	err = try_link(image, root, "", name, ret);
 	if (err)
-		err = try_link(image, "", ".debug/", name, ret);
+		err = try_link(image, root, ".debug/", name, ret);
 	if (err)
-		err = try_link(image, DEBUGINFO_FILE_ROOT, "", name, ret);
+		err = try_link(image, debug, "", name, ret);
 	return err;
+}
+
+int debuginfo_file_open(const struct image *image, const struct debuginfo_files *files,
+			struct image **ret)
+{
+	int err = -ENOENT;
+
+	if (strlen(image_build_id(image)) < 3)
+		return err;
+	if (files && files->file)
+		err = try(image, files->file, ret);
+	if (err && files && files->root)
+		err = open_below(image, files->root, ret);
+	return err ? open_below(image, "", ret) : 0;
+}
+
+/* Takes "x/../" out of PATH, in words: no link is followed. */
+static void straighten(char *path)
+{
+	char *up, *before;
+
+	while ((up = strstr(path, "/../"))) {
+		*up = '\0';
+		before = strrchr(path, '/');
+		memmove(before ? before : path, up + 3, strlen(up + 3) + 1);
+	}
+}
+
+void debuginfo_file_alternate(const struct image *file, Dwarf *dwarf,
+			      struct debuginfo_alternate *ret)
+{
+	const char *name, *slash = strrchr(image_path(file), '/');
+	const void *id;
+	char path[2 * PATH_MAX];
+	ssize_t length = dwelf_dwarf_gnu_debugaltlink(dwarf, &name, &id);
+
+	if (length <= 0)
+		return;
+	if (*name == '/')
+		snprintf(path, sizeof(path), "%s", name);
+	else
+		snprintf(path, sizeof(path), "%.*s%s",
+			 slash ? (int)(slash - image_path(file)) + 1 : 0, image_path(file), name);
+	straighten(path);
+	if (image_open_by(path, image_opener(file), &ret->image))
+		return;
+	ret->dwarf = dwarf_begin_elf(image_elf(ret->image), DWARF_C_READ, NULL);
+	if (ret->dwarf)
+		dwarf_setalt(dwarf, ret->dwarf);
 }

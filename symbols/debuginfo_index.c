@@ -140,33 +140,3 @@ const struct debuginfo_entry *debuginfo_index_find(const struct debuginfo_index 
 	*count = end - low;
 	return index->entry + low;
 }
-
-static unsigned int inlined_below(Dwarf_Die *parent, const char *name, unsigned int depth)
-{
-	unsigned int count = 0;
-	Dwarf_Die die;
-
-	if (depth == DEBUGINFO_DEPTH || !debuginfo_child(parent, &die))
-		return 0;
-	do {
-		int tag = dwarf_tag(&die);
-
-		if (tag == DW_TAG_inlined_subroutine && debuginfo_has_name(&die, name))
-			count++;
-		if (tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block ||
-		    (tag == DW_TAG_subprogram && dwarf_haschildren(&die)))
-			count += inlined_below(&die, name, depth + 1);
-	} while (debuginfo_sibling(&die, &die));
-	return count;
-}
-
-unsigned int debuginfo_inlined(Dwarf *dwarf, const char *name)
-{
-	unsigned int count = 0;
-	Dwarf_CU *unit = NULL;
-	Dwarf_Die die;
-
-	while (debuginfo_unit(dwarf, &unit, &die))
-		count += inlined_below(&die, name, 0);
-	return count;
-}

@@ -39,7 +39,5 @@ bool debuginfo_unit(Dwarf *dwarf, Dwarf_CU **unit, Dwarf_Die *ret);
 
 bool debuginfo_is(Dwarf_Die *die, unsigned int attribute); /* a flag */
 bool debuginfo_has_name(Dwarf_Die *die, const char *name);
-/* Counts inlined copies of the function. */
-unsigned int debuginfo_inlined(Dwarf *dwarf, const char *name);
 
 #endif

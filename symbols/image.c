@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
 #include <limits.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "symbols/image.h"
+#include "symbols/opener.h"
 
 #define IMAGE_SEGMENTS 64 /* executable ones that are looked at; real programs have one or two */
 #define IMAGE_BUILD_ID ((IMAGE_BUILD_ID_HEX - 1) / 2)
@@ -21,7 +21,8 @@ struct segment {
 };
 
 struct image {
-	char *path;
+	char *path, *real_path;
+	const struct opener *opener;
 	int fd;
 	uint64_t size;
 	Elf *elf;
@@ -30,18 +31,34 @@ struct image {
 	char build_id[IMAGE_BUILD_ID_HEX];
 };
 
+/* Where a path leads; the name only, if the file is deleted. */
+static char *real_path(const char *path)
+{
+	static const char deleted[] = " (deleted)"; /* what /proc/PID/exe adds then */
+	char *real = realpath(path, NULL), link[PATH_MAX];
+	ssize_t length;
+
+	if (real)
+		return real;
+	length = readlink(path, link, sizeof(link) - 1);
+	if (length < 0)
+		return strdup(path);
+	link[length] = '\0';
+	if ((size_t)length >= sizeof(deleted) &&
+	    !strcmp(link + length - (sizeof(deleted) - 1), deleted))
+		link[length - (sizeof(deleted) - 1)] = '\0';
+	return strdup(link);
+}
+
 static int open_file(struct image *image)
 {
 	struct stat stat;
 
-	/* O_NONBLOCK: a FIFO must not make us wait. */
-	image->fd = open(image->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	image->fd = image->opener->open(image->opener->context, image->path);
 	if (image->fd < 0)
-		return -errno;
+		return image->fd;
 	if (fstat(image->fd, &stat))
 		return -errno;
-	if (!S_ISREG(stat.st_mode))
-		return -ENOEXEC;
 	image->size = stat.st_size;
 	return 0;
 }
@@ -138,7 +155,7 @@ static void read_note_sections(struct image *image)
 		read_notes(image, elf_getdata(section, NULL));
 }
 
-int image_open(const char *path, struct image **ret)
+static int open_unread(const char *path, const struct opener *opener, struct image **ret)
 {
 	struct image *image = calloc(1, sizeof(*image));
 	int err = -ENOMEM;
@@ -146,22 +163,53 @@ int image_open(const char *path, struct image **ret)
 	if (!image)
 		return err;
 	image->fd = -1;
+	image->opener = opener;
 	image->path = strdup(path);
-	if (!image->path)
-		goto cleanup;
-	err = open_file(image);
-	if (!err)
-		err = open_elf(image);
+	image->real_path = real_path(path);
+	if (image->path && image->real_path)
+		err = open_file(image);
+	if (err)
+		image_close(image);
+	else
+		*ret = image;
+	return err;
+}
+
+int image_open_unread(const char *path, struct image **ret)
+{
+	return open_unread(path, &opener_own, ret);
+}
+
+int image_parse(struct image *image, const struct opener *opener)
+{
+	int err = open_elf(image);
+
+	image_set_opener(image, opener);
 	if (!err)
 		err = read_segments(image);
-	if (err)
-		goto cleanup;
-	read_note_sections(image);
-	*ret = image;
-	return 0;
-cleanup:
-	image_close(image);
+	if (!err)
+		read_note_sections(image);
 	return err;
+}
+
+int image_open_by(const char *path, const struct opener *opener, struct image **ret)
+{
+	struct image *image;
+	int err = open_unread(path, opener, &image);
+
+	if (err)
+		return err;
+	err = image_parse(image, opener);
+	if (err)
+		image_close(image);
+	else
+		*ret = image;
+	return err;
+}
+
+int image_open(const char *path, struct image **ret)
+{
+	return image_open_by(path, &opener_own, ret);
 }
 
 void image_close(struct image *image)
@@ -171,6 +219,7 @@ void image_close(struct image *image)
 	elf_end(image->elf);
 	if (image->fd >= 0)
 		close(image->fd);
+	free(image->real_path);
 	free(image->path);
 	free(image);
 }
@@ -178,6 +227,26 @@ void image_close(struct image *image)
 const char *image_path(const struct image *image)
 {
 	return image->path;
+}
+
+const char *image_real_path(const struct image *image)
+{
+	return image->real_path;
+}
+
+const struct opener *image_opener(const struct image *image)
+{
+	return image->opener;
+}
+
+void image_set_opener(struct image *image, const struct opener *opener)
+{
+	image->opener = opener;
+}
+
+void image_set_build_id(struct image *image, const char *id)
+{
+	snprintf(image->build_id, sizeof(image->build_id), "%s", id);
 }
 
 int image_fd(const struct image *image)
@@ -250,8 +319,28 @@ int image_code(const struct image *image, uint64_t offset, void *ret, size_t len
 	return 0;
 }
 
-/* Is there a function's symbol of this NAME (NULL: any) at this ADDRESS (NULL: any)? */
-static bool find_symbol(const struct image *image, const char *name, const uint64_t *address)
+struct wanted {
+	const char *name;	 /* NULL: any */
+	const uint64_t *address; /* NULL: any */
+	enum { IMAGE_SAME, IMAGE_CLONE, IMAGE_PART } match;
+};
+
+static bool is_wanted(const char *name, const struct wanted *wanted)
+{
+	size_t length;
+
+	if (!wanted->name)
+		return true;
+	if (!name)
+		return false;
+	if (wanted->match == IMAGE_PART)
+		return strstr(name, wanted->name);
+	length = strlen(wanted->name);
+	return !strncmp(name, wanted->name, length) &&
+	       (!name[length] || (wanted->match == IMAGE_CLONE && name[length] == '.'));
+}
+
+static bool find_symbol(const struct image *image, const struct wanted *wanted)
 {
 	GElf_Shdr header;
 	Elf_Scn *section = next_section(image, NULL, SHT_SYMTAB, &header);
@@ -259,18 +348,14 @@ static bool find_symbol(const struct image *image, const char *name, const uint6
 	size_t count = data ? data->d_size / sizeof(Elf64_Sym) : 0;
 
 	for (size_t i = 0; i < count && i < INT_MAX; i++) {
-		const char *known;
 		GElf_Sym symbol;
 
 		if (!gelf_getsym(data, (int)i, &symbol))
 			break;
 		if (GELF_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF ||
-		    (address && symbol.st_value != *address))
+		    (wanted->address && symbol.st_value != *wanted->address))
 			continue;
-		if (!name)
-			return true;
-		known = elf_strptr(image->elf, header.sh_link, symbol.st_name);
-		if (known && !strcmp(known, name))
+		if (is_wanted(elf_strptr(image->elf, header.sh_link, symbol.st_name), wanted))
 			return true;
 	}
 	return false;
@@ -278,10 +363,16 @@ static bool find_symbol(const struct image *image, const char *name, const uint6
 
 bool image_has_symbol(const struct image *image, const char *function)
 {
-	return find_symbol(image, function, NULL);
+	return find_symbol(image, &(struct wanted){function, NULL, IMAGE_CLONE});
 }
 
-bool image_symbol_at(const struct image *image, const char *name, uint64_t address)
+bool image_symbol_at(const struct image *image, const char *name, bool clones, uint64_t address)
 {
-	return find_symbol(image, *name ? name : NULL, &address);
+	return find_symbol(image,
+			   &(struct wanted){name, &address, clones ? IMAGE_CLONE : IMAGE_SAME});
+}
+
+bool image_symbol_has(const struct image *image, const char *part, uint64_t address)
+{
+	return find_symbol(image, &(struct wanted){part, &address, IMAGE_PART});
 }

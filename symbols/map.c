@@ -22,20 +22,28 @@ struct map_field {
 struct map_check {
 	struct map_field field;
 	char *is;
-	int *otherwise; /* NULL: nothing is counted */
+	struct map_field *with; /* NULL: compared with a number */
+	int *otherwise;		/* NULL: nothing is counted */
 };
 
 struct map_fields {
 	struct map_field *field[TP_FIELDS];
 };
 
+struct map_walk {
+	struct map_field field;
+	uint32_t buckets, bucket_size, slots, slot_size, slot, more, more_count;
+};
+
 struct map_probe {
-	char *function, *code;
+	char *function, *code, *within;
 	int at;
+	uint32_t every, lasts;
 	uint64_t address, offset;
+	struct map_walk *walk;
 	struct map_fields fields;
-	struct map_check *checks;
-	uint32_t checks_count;
+	struct map_check *checks, *each;
+	uint32_t checks_count, each_count;
 };
 
 struct map_event {
@@ -74,7 +82,9 @@ static const cyaml_schema_field_t field_schema[] = {
 
 static const cyaml_schema_field_t check_schema[] = {
 	MAP_FIELD_KEYS(struct map_check, field.),
-	CYAML_FIELD_STRING_PTR("is", CYAML_FLAG_POINTER, struct map_check, is, 1, 32),
+	CYAML_FIELD_STRING_PTR("is", CYAML_FLAG_POINTER, struct map_check, is, 1, TEXT),
+	CYAML_FIELD_MAPPING_PTR("with", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct map_check,
+				with, field_schema),
 	CYAML_FIELD_ENUM_PTR("else", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
 			     struct map_check, otherwise, names_refusal, NAMES_REFUSALS),
 	CYAML_FIELD_END,
@@ -104,13 +114,34 @@ static const cyaml_schema_field_t fields_schema[] = {
 	MAP_FIELD("realm", TP_FIELD_REALM),
 	MAP_FIELD("local", TP_FIELD_LOCAL),
 	MAP_FIELD("remote", TP_FIELD_REMOTE),
+	MAP_FIELD("lifetime", TP_FIELD_LIFETIME),
 	CYAML_FIELD_END,
 };
 _Static_assert(sizeof(fields_schema) / sizeof(fields_schema[0]) == TP_FIELDS + 1,
 	       "every field has a key");
 
+#define MAP_WALK(name) CYAML_FIELD_UINT(#name, CYAML_FLAG_DEFAULT, struct map_walk, name)
+
+static const cyaml_schema_field_t walk_schema[] = {
+	MAP_FIELD_KEYS(struct map_walk, field.),
+	MAP_WALK(buckets),
+	MAP_WALK(bucket_size),
+	MAP_WALK(slots),
+	MAP_WALK(slot_size),
+	MAP_WALK(slot),
+	MAP_WALK(more),
+	MAP_WALK(more_count),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t probe_schema[] = {
 	CYAML_FIELD_STRING_PTR("function", CYAML_FLAG_POINTER, struct map_probe, function, 1, TEXT),
+	CYAML_FIELD_STRING_PTR("within", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct map_probe,
+			       within, 1, TEXT),
+	CYAML_FIELD_UINT("every", CYAML_FLAG_OPTIONAL, struct map_probe, every),
+	CYAML_FIELD_UINT("lasts", CYAML_FLAG_OPTIONAL, struct map_probe, lasts),
+	CYAML_FIELD_MAPPING_PTR("walk", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct map_probe,
+				walk, walk_schema),
 	CYAML_FIELD_UINT("address", CYAML_FLAG_DEFAULT, struct map_probe, address),
 	CYAML_FIELD_UINT("offset", CYAML_FLAG_DEFAULT, struct map_probe, offset),
 	CYAML_FIELD_STRING_PTR("code", CYAML_FLAG_POINTER, struct map_probe, code, 2 * SYMBOLS_CODE,
@@ -119,6 +150,8 @@ static const cyaml_schema_field_t probe_schema[] = {
 	CYAML_FIELD_MAPPING("fields", CYAML_FLAG_DEFAULT, struct map_probe, fields, fields_schema),
 	CYAML_FIELD_SEQUENCE("checks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct map_probe,
 			     checks, &check_value, 0, TP_PLAN_CHECKS),
+	CYAML_FIELD_SEQUENCE("each", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct map_probe,
+			     each, &check_value, 0, TP_PLAN_CHECKS),
 	CYAML_FIELD_END,
 };
 
@@ -131,7 +164,7 @@ static const cyaml_schema_field_t event_schema[] = {
 			 NAMES_EVENTS),
 	CYAML_FIELD_BOOL("required", CYAML_FLAG_DEFAULT, struct map_event, required),
 	CYAML_FIELD_SEQUENCE("probes", CYAML_FLAG_POINTER, struct map_event, probes, &probe_value,
-			     0, 8),
+			     0, SYMBOLS_PROBES),
 	CYAML_FIELD_END,
 };
 
@@ -171,22 +204,54 @@ static void map_to_path(const struct map_field *field, struct tp_path *ret)
 		memcpy(ret->offset, field->path, field->path_count * sizeof(*field->path));
 }
 
+static int map_to_check(const struct map_check *from, unsigned int index, struct symbols_probe *to)
+{
+	struct tp_check *check = &to->plan.check[index];
+	const char *other;
+
+	map_to_path(&from->field, &check->path);
+	if (names_parse_condition(from->is, check, &other) || !other != !from->with)
+		return -EINVAL;
+	check->refusal = from->otherwise ? *from->otherwise : TP_REFUSE_NONE;
+	to->check_expression[index] = strdup(from->field.expression);
+	if (from->with) {
+		map_to_path(from->with, &check->other);
+		to->other_expression[index] = strdup(from->with->expression);
+	}
+	return to->check_expression[index] && (!from->with || to->other_expression[index])
+		       ? 0
+		       : -ENOMEM;
+}
+
 static int map_to_checks(const struct map_probe *from, struct symbols_probe *to)
 {
-	for (uint32_t i = 0; i < from->checks_count; i++) {
-		struct tp_check *check = &to->plan.check[i];
+	int err = 0;
 
-		map_to_path(&from->checks[i].field, &check->path);
-		if (names_parse_condition(from->checks[i].is, check))
-			return -EINVAL;
-		check->refusal =
-			from->checks[i].otherwise ? *from->checks[i].otherwise : TP_REFUSE_NONE;
-		to->check_expression[i] = strdup(from->checks[i].field.expression);
-		if (!to->check_expression[i])
-			return -ENOMEM;
-	}
+	if (from->checks_count + from->each_count > TP_PLAN_CHECKS)
+		return -EINVAL;
+	for (uint32_t i = 0; !err && i < from->checks_count; i++)
+		err = map_to_check(&from->checks[i], i, to);
+	for (uint32_t i = 0; !err && i < from->each_count; i++)
+		err = map_to_check(&from->each[i], from->checks_count + i, to);
 	to->plan.checks = from->checks_count;
-	return 0;
+	to->plan.each = from->each_count;
+	return err;
+}
+
+static int map_to_walk(const struct map_walk *from, struct symbols_probe *to)
+{
+	struct tp_walk *walk = &to->plan.walk;
+
+	map_to_path(&from->field, &walk->table);
+	walk->buckets = from->buckets;
+	walk->bucket_size = from->bucket_size;
+	walk->slots = from->slots;
+	walk->slot_size = from->slot_size;
+	walk->slot = from->slot;
+	walk->more = from->more;
+	walk->more_count = from->more_count;
+	to->walk_expression = strdup(from->field.expression);
+	return to->walk_expression ? 0 : -ENOMEM;
 }
 
 static int map_to_probe(const struct map_event *event, const struct map_probe *from,
@@ -197,8 +262,13 @@ static int map_to_probe(const struct map_event *event, const struct map_probe *f
 	to->offset = from->offset;
 	to->plan.kind = event->event;
 	to->plan.flags = from->at == NAMES_AT_RETURN ? TP_PLAN_AT_RETURN : 0;
+	to->plan.every = from->every;
+	to->plan.lasts = from->lasts;
+	to->within = from->within ? strdup(from->within) : NULL;
 	if (!to->function || map_code(from->code, to->code))
 		return -EINVAL;
+	if (from->walk && map_to_walk(from->walk, to))
+		return -ENOMEM;
 	for (int i = 0; i < TP_FIELDS; i++) {
 		if (!from->fields.field[i])
 			continue;
@@ -287,7 +357,7 @@ int map_read(const char *path, const struct image *image, struct symbols **ret,
 	struct map *map;
 	int err;
 
-	err = yamlfile_load(path, &map_schema, (void **)&map, why);
+	err = yamlfile_load(path, image_opener(image), &map_schema, (void **)&map, why);
 	if (err)
 		return err;
 	err = map_to_symbols(map, path, &symbols);

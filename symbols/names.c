@@ -13,13 +13,14 @@ const cyaml_strval_t names_event[NAMES_EVENTS] = {
 	{"retire", TP_EVENT_RETIRE},
 	{"allocation_gone", TP_EVENT_ALLOCATION_GONE},
 	{"socket_closed", TP_EVENT_SOCKET_CLOSED},
+	{"learn", TP_EVENT_LEARN},
+	{"permission", TP_EVENT_PERMISSION},
 };
 
 const cyaml_strval_t names_refusal[NAMES_REFUSALS] = {
-	{"transport", TP_REFUSE_TRANSPORT},
-	{"mobility", TP_REFUSE_MOBILITY},
-	{"limit", TP_REFUSE_LIMIT},
-	{"state", TP_REFUSE_STATE},
+	{"transport", TP_REFUSE_TRANSPORT}, {"mobility", TP_REFUSE_MOBILITY},
+	{"limit", TP_REFUSE_LIMIT},	    {"state", TP_REFUSE_STATE},
+	{"nothing", TP_REFUSE_NONE},
 };
 
 const cyaml_strval_t names_read[NAMES_READS] = {
@@ -35,11 +36,34 @@ const cyaml_strval_t names_base[NAMES_BASES] = {
 	{"arg4", 4},
 	{"arg5", TP_BASE_ARG5},
 	{"return", TP_BASE_RETURN},
+	{"each", TP_BASE_EACH},
+	{"r15", TP_BASE_R15},
+	{"r14", TP_BASE_R14},
+	{"r13", TP_BASE_R13},
+	{"r12", TP_BASE_R12},
+	{"rbp", TP_BASE_RBP},
+	{"rbx", TP_BASE_RBX},
+	{"r11", TP_BASE_R11},
+	{"r10", TP_BASE_R10},
+	{"r9", TP_BASE_R9},
+	{"r8", TP_BASE_R8},
+	{"rax", TP_BASE_RAX},
+	{"rcx", TP_BASE_RCX},
+	{"rdx", TP_BASE_RDX},
+	{"rsi", TP_BASE_RSI},
+	{"rdi", TP_BASE_RDI},
+	{"rsp", TP_BASE_RSP},
 };
 
 const cyaml_strval_t names_at[NAMES_AT] = {
 	{"entry", NAMES_AT_ENTRY},
 	{"return", NAMES_AT_RETURN},
+	{"inlined", NAMES_AT_INLINED},
+};
+
+const cyaml_strval_t names_inlined[NAMES_INLINED] = {
+	{"too", NAMES_INLINED_TOO},
+	{"ignored", NAMES_INLINED_IGNORED},
 };
 
 static const char *const field_names[TP_FIELDS] = {
@@ -50,7 +74,7 @@ static const char *const field_names[TP_FIELDS] = {
 	[TP_FIELD_NOW] = "now",		  [TP_FIELD_PERMISSION_EXPIRES] = "permission_expires",
 	[TP_FIELD_LIMIT] = "limit",	  [TP_FIELD_USER] = "user",
 	[TP_FIELD_REALM] = "realm",	  [TP_FIELD_LOCAL] = "local",
-	[TP_FIELD_REMOTE] = "remote",
+	[TP_FIELD_REMOTE] = "remote",	  [TP_FIELD_LIFETIME] = "lifetime",
 };
 
 const char *names_of(const cyaml_strval_t *names, size_t count, int64_t value)
@@ -71,6 +95,11 @@ const char *symbols_field_name(enum tp_field_id field)
 	return field < TP_FIELDS ? field_names[field] : "";
 }
 
+const char *symbols_base_name(unsigned int base)
+{
+	return names_of(names_base, NAMES_BASES, base);
+}
+
 const char *symbols_read_name(enum tp_read read)
 {
 	return names_of(names_read, NAMES_READS, read);
@@ -83,30 +112,35 @@ static const char *const operators[] = {
 	[TP_GT] = ">",
 };
 
-int names_parse_condition(const char *text, struct tp_check *ret)
+int names_parse_condition(const char *text, struct tp_check *ret, const char **ret_other)
 {
 	char *end;
 
 	for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++) {
 		size_t length = strlen(operators[i]);
-		const char *number = text + length;
+		const char *operand = text + length;
 
 		if (strncmp(text, operators[i], length))
 			continue;
-		while (*number == ' ')
-			number++;
-		if (!isdigit((unsigned char)*number))
-			return -EINVAL;
-		errno = 0;
+		operand += strspn(operand, " ");
 		ret->compare = i;
-		ret->value = strtoull(number, &end, 0);
+		*ret_other = NULL;
+		if (!isdigit((unsigned char)*operand)) {
+			*ret_other = operand;
+			return *operand ? 0 : -EINVAL;
+		}
+		errno = 0;
+		ret->value = strtoull(operand, &end, 0);
 		return *end || errno ? -EINVAL : 0;
 	}
 	return -EINVAL;
 }
 
-void symbols_condition_text(const struct tp_check *check, char *ret)
+void symbols_condition_text(const struct tp_check *check, const char *other, char *ret, size_t size)
 {
-	snprintf(ret, 32, "%s %llu", operators[check->compare & 3],
-		 (unsigned long long)check->value);
+	if (check->other.read != TP_READ_NONE)
+		snprintf(ret, size, "%s %s", operators[check->compare & 3], other ? other : "");
+	else
+		snprintf(ret, size, "%s %llu", operators[check->compare & 3],
+			 (unsigned long long)check->value);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "symbols/image.h"
+#include "symbols/rebase.h"
 #include "symbols/symbols.h"
 #include "symbols/why.h"
 
@@ -41,7 +42,7 @@ static int code_read(const struct image *image, unsigned int index, struct code 
 }
 
 /* ModRM of an operand at rip + disp32 (Intel SDM volume 2, table 2-7). */
-static bool is_rip_relative(uint8_t modrm)
+bool rebase_is_relative(uint8_t modrm)
 {
 	return (modrm & 0xc7) == 0x05;
 }
@@ -52,11 +53,10 @@ static bool is_move_constant(uint8_t opcode)
 	return (opcode & 0xf8) == 0xb8;
 }
 
-/* The bytes from FIRST to LAST, which differ, lie in the four that follow such a byte. */
-static bool follows(const struct code *code, uint64_t first, uint64_t last, bool (*is)(uint8_t))
+bool rebase_follows(const uint8_t *code, size_t first, size_t last, bool (*is)(uint8_t))
 {
-	for (uint64_t back = 1; back <= REBASE_OPERAND && back <= first; back++)
-		if (last <= first - back + REBASE_OPERAND && is(code->bytes[first - back]))
+	for (size_t back = 1; back <= REBASE_OPERAND && back <= first; back++)
+		if (last <= first - back + REBASE_OPERAND && is(code[first - back]))
 			return true;
 	return false;
 }
@@ -76,9 +76,9 @@ static int compare_code(const struct code *one, const struct code *other, const 
 		if (i == first)
 			continue;
 		differ += i - first;
-		if (follows(one, first, i - 1, is_rip_relative))
+		if (rebase_follows(one->bytes, first, i - 1, rebase_is_relative))
 			continue;
-		if (!follows(one, first, i - 1, is_move_constant) ||
+		if (!rebase_follows(one->bytes, first, i - 1, is_move_constant) ||
 		    constants++ == REBASE_CONSTANTS)
 			return why_say(why, -EINVAL,
 				       "the code differs at 0x%llx, and not in where "
@@ -116,8 +116,12 @@ int symbols_rebase(struct symbols *symbols, const struct image *from, const stru
 		   char *text)
 {
 	const struct why why = {text, SYMBOLS_WHY};
-	int err = compare_images(from, to, &why);
+	char whole[SYMBOLS_WHY];
+	int err = compare_images(from, to, &(struct why){whole, sizeof(whole)});
 	char *id;
+
+	if (err == -EINVAL)
+		err = rebase_functions(symbols, from, to, &why);
 
 	for (unsigned int e = 0; !err && e < symbols->events; e++)
 		for (unsigned int p = 0; !err && p < symbols->event[e].probes; p++) {

@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "symbols/image.h"
 #include "symbols/map.h"
 #include "symbols/resolve.h"
@@ -15,16 +14,13 @@ static int find_map(const struct image *image, const struct symbols_options *opt
 {
 	const char *id = image_build_id(image);
 	char path[PATH_MAX];
+	int err = -ENOENT;
 
-	for (int i = 0; *id && i < SYMBOLS_DIRECTORIES; i++) {
-		if (!options->map_dir[i])
-			continue;
-		if (snprintf(path, sizeof(path), "%s/%s.yaml", options->map_dir[i], id) <
-			    (int)sizeof(path) &&
-		    !access(path, F_OK))
-			return map_read(path, image, ret, why);
-	}
-	return -ENOENT;
+	for (int i = 0; *id && err == -ENOENT && i < SYMBOLS_DIRECTORIES; i++)
+		if (options->map_dir[i] && snprintf(path, sizeof(path), "%s/%s.yaml",
+						    options->map_dir[i], id) < (int)sizeof(path))
+			err = map_read(path, image, ret, why);
+	return err;
 }
 
 int symbols_resolve(struct image *image, const struct symbols_options *options,
@@ -44,8 +40,12 @@ static void probe_free(struct symbols_probe *probe)
 {
 	for (int i = 0; i < TP_FIELDS; i++)
 		free(probe->expression[i]);
-	for (int i = 0; i < TP_PLAN_CHECKS; i++)
+	for (int i = 0; i < TP_PLAN_CHECKS; i++) {
 		free(probe->check_expression[i]);
+		free(probe->other_expression[i]);
+	}
+	free(probe->walk_expression);
+	free(probe->within);
 	free(probe->function);
 }
 
@@ -63,8 +63,15 @@ void symbols_free(struct symbols *symbols)
 	if (!symbols)
 		return;
 	for (unsigned int i = 0; i < symbols->events; i++) {
-		symbols_event_clear(&symbols->event[i]);
-		free(symbols->event[i].why);
+		struct symbols_event *event = &symbols->event[i];
+
+		symbols_event_clear(event);
+		for (unsigned int j = 0; j < event->sources; j++) {
+			free(event->source[j].name);
+			free(event->source[j].why);
+		}
+		free(event->source);
+		free(event->why);
 	}
 	free(symbols->event);
 	free(symbols->origin_path);

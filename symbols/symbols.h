@@ -14,8 +14,9 @@
 
 struct image;
 
-#define SYMBOLS_CODE 16 /* bytes of code at a probed offset that a map's fingerprint covers */
-#define SYMBOLS_WHY  256
+#define SYMBOLS_CODE   16 /* bytes of code at a probed offset that a map's fingerprint covers */
+#define SYMBOLS_WHY    256
+#define SYMBOLS_PROBES 32 /* of one event */
 
 /* One place in the server's code and what to fetch there. */
 struct symbols_probe {
@@ -26,6 +27,15 @@ struct symbols_probe {
 	struct tp_plan plan;
 	char *expression[TP_FIELDS]; /* C expression of each field in use, or NULL */
 	char *check_expression[TP_PLAN_CHECKS];
+	char *other_expression[TP_PLAN_CHECKS]; /* what a check compares with, or NULL: a number */
+	char *walk_expression;			/* the table that is walked, or NULL */
+	char *within; /* an inlined copy: the function that it is in; else NULL */
+};
+
+/* One source of an event: what a profile asks for, and what became of it. */
+struct symbols_source {
+	char *name; /* "turn_channel_delete, delete_channel_info_from_allocation_map" */
+	char *why;  /* why it isn't used, "" if it is */
 };
 
 /* One event: the source that was chosen, or why none could be. */
@@ -34,6 +44,9 @@ struct symbols_event {
 	bool required; /* without it turnpike can't keep its promises for this server */
 	struct symbols_probe *probe; /* all of them are to be attached */
 	unsigned int probes;	     /* 0: no source resolved */
+	/* All of the profile's, in order; none if they come from a map. */
+	struct symbols_source *source;
+	unsigned int sources;
 	/* What was tried and not taken, one line a source, '\n' between; "" if the first was taken.
 	 */
 	char *why;
@@ -56,6 +69,8 @@ struct symbols_options {
 	const char *map_dir[SYMBOLS_DIRECTORIES];     /* for <build-id>.yaml */
 	const char *profile_dir[SYMBOLS_DIRECTORIES]; /* for *.yaml */
 	bool no_map;				      /* DWARF only */
+	const char *root; /* where the program's own file system is: "/proc/PID/root"; or NULL */
+	const char *debug_file; /* its debug information, if that was found otherwise; or NULL */
 };
 
 /*
@@ -81,10 +96,37 @@ int symbols_write_map(const struct symbols *symbols, FILE *out);
 int symbols_rebase(struct symbols *symbols, const struct image *from, const struct image *to,
 		   char *why);
 
+#define SYMBOLS_OPTION 64
+#define SYMBOLS_FILES  16
+
+/*
+ * What a server's packets don't say, by its profile: lifetimes in seconds, the
+ * ports that it relays from, and how its options change these. An empty name:
+ * there is no such option.
+ */
+struct symbols_wire {
+	char server[SYMBOLS_OPTION];
+	unsigned int channel_lifetime, permission_lifetime;
+	bool bind_lifts_permission; /* a ChannelBind gives it the channel's lifetime */
+	unsigned int low_port, high_port;
+	char channel_option[SYMBOLS_OPTION], permission_option[SYMBOLS_OPTION];
+	char limit_option[SYMBOLS_OPTION]; /* limits a session's bandwidth */
+	char low_port_option[SYMBOLS_OPTION], high_port_option[SYMBOLS_OPTION];
+	char settings_option[SYMBOLS_OPTION], no_settings_option[SYMBOLS_OPTION];
+	char settings_file[SYMBOLS_FILES][256];
+	unsigned int settings_files;
+};
+
+/* -ENOENT: no profile names IMAGE, or its profile doesn't say. */
+int symbols_wire(const struct image *image, const struct symbols_options *options,
+		 struct symbols_wire *ret);
+
 const char *symbols_event_name(enum tp_event_kind kind); /* "commit" */
 const char *symbols_field_name(enum tp_field_id field);	 /* "client" */
 const char *symbols_read_name(enum tp_read read);	 /* "u16" */
-/* "== 17", a check's condition; RET has 32 bytes. */
-void symbols_condition_text(const struct tp_check *check, char *ret);
+const char *symbols_base_name(unsigned int base);	 /* "arg0", "rbx" */
+/* "== 17", a check's condition; OTHER: the expression that is compared with, or NULL. */
+void symbols_condition_text(const struct tp_check *check, const char *other, char *ret,
+			    size_t size);
 
 #endif

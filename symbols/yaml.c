@@ -40,14 +40,16 @@ static cyaml_config_t yaml_config(struct yaml_words *words)
 	return config;
 }
 
-static int yaml_read(const char *path, uint8_t **ret, size_t *ret_length, const struct why *why)
+static int yaml_read(const char *path, const struct opener *opener, uint8_t **ret,
+		     size_t *ret_length, const struct why *why)
 {
-	FILE *file = fopen(path, "re");
+	int fd = opener->open(opener->context, path), err = 0;
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	uint8_t *data = NULL;
-	int err = 0;
 
 	if (!file)
-		return why_say(why, -errno, "can't open %s: %s", path, strerror(errno));
+		return why_say(why, fd < 0 ? fd : -ENOMEM, "can't open %s: %s", path,
+			       strerror(fd < 0 ? -fd : ENOMEM));
 	data = malloc(YAML_LARGEST + 1);
 	*ret_length = data ? fread(data, 1, YAML_LARGEST + 1, file) : 0;
 	if (!data)
@@ -64,8 +66,8 @@ static int yaml_read(const char *path, uint8_t **ret, size_t *ret_length, const 
 	return err;
 }
 
-int yamlfile_load(const char *path, const cyaml_schema_value_t *schema, void **ret,
-		  const struct why *why)
+int yamlfile_load(const char *path, const struct opener *opener, const cyaml_schema_value_t *schema,
+		  void **ret, const struct why *why)
 {
 	struct yaml_words words = {};
 	cyaml_config_t config = yaml_config(&words);
@@ -74,7 +76,7 @@ int yamlfile_load(const char *path, const cyaml_schema_value_t *schema, void **r
 	size_t length = 0;
 	int err;
 
-	err = yaml_read(path, &data, &length, why);
+	err = yaml_read(path, opener, &data, &length, why);
 	if (err)
 		return err;
 	*ret = NULL;

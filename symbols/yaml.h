@@ -7,13 +7,14 @@
 #define TURNPIKE_SYMBOLS_YAML_H
 
 #include <cyaml/cyaml.h>
+#include "symbols/opener.h"
 #include "symbols/why.h"
 
 #define YAML_LARGEST (1 << 20) /* bytes in a file */
 
 /* Loads PATH by SCHEMA (whose top is a pointer to a mapping). -ENOENT, -EFBIG, -EINVAL. */
-int yamlfile_load(const char *path, const cyaml_schema_value_t *schema, void **ret,
-		  const struct why *why);
+int yamlfile_load(const char *path, const struct opener *opener, const cyaml_schema_value_t *schema,
+		  void **ret, const struct why *why);
 void yamlfile_free(const cyaml_schema_value_t *schema, void *data);
 
 #endif

@@ -542,21 +542,21 @@ def profile_with(world, old, new):
     return directory
 
 
-@pytest.mark.parametrize("old, new", [("update_channel_lifetime", "no_such_function"),
+@pytest.mark.parametrize("old, new", [("close_ioa_socket", "no_such_function"),
                                       ("client_socket", "no_such_member")])
 def test_profile_names_what_does_not_exist(world, old, new):
     coturn = world.start_coturn(rebuilt_coturn())
     directory = profile_with(world, old, new)
-    refused(world, "--pid", coturn.pid, "--profiles", directory, code=1, words=[new])
+    refused(world, "--pid", coturn.pid, "--mode", "uprobe", "--profiles", directory, code=1, words=[new])
 
 
 def test_no_symbols(world):
-    """A server without symbols and without a map: what is missing, and that snooping isn't there yet."""
+    """A server without symbols and without a map, where snooping is forbidden: what is missing, and what helps."""
     stripped = world.path("turnserver")
     sh("strip", "-o", stripped, rebuilt_coturn())
     sh("objcopy", "--remove-section=.gnu_debuglink", stripped)
     coturn = world.start_coturn(stripped)
-    refused(world, "--pid", coturn.pid, code=1, words=["symbol|debug", "snoop"])
+    refused(world, "--pid", coturn.pid, "--mode", "uprobe", code=1, words=["symbol|debug", "snoop"])
 
 
 def test_full_table(world, binary):

@@ -28,6 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 TURNPIKE = os.path.join(ROOT, "build", "turnpike")
 STOCK_COTURN = "/usr/bin/turnserver"
 REBUILT_COTURN = os.path.join(ROOT, "build", "coturn", "O2", "turnserver")
+PION = os.path.join(ROOT, "build", "pion", "pion-server")
 
 CLIENT4, CLIENT6 = "10.77.1.2", "2001:db8:77:1::2"
 SERVER4, SERVER6 = "10.77.1.1", "2001:db8:77:1::1"
@@ -155,7 +156,7 @@ class Coturn(Process):
 
     def wait_ready(self, seconds=20):
         if not wait_for(lambda: not self.alive() or self.port in self.udp_ports(), seconds) or not self.alive():
-            raise RuntimeError(f"coturn doesn't listen:\n{self.output()}")
+            raise RuntimeError(f"the server doesn't listen:\n{self.output()}")
         return self
 
 
@@ -173,7 +174,8 @@ class Turnpike(Process):
 
     def server(self):
         """What `status --json` says of the one server."""
-        servers = self.status()["servers"]
+        pid = int(self.args[self.args.index("--pid") + 1])  # other tests may run beside
+        servers = [server for server in self.status()["servers"] if server["pid"] == pid]
         assert len(servers) == 1, servers
         return servers[0]
 
@@ -409,19 +411,30 @@ class World:
             sh("sqlite3", path, text=text)
         return path
 
-    def start_coturn(self, path=STOCK_COTURN, extra=(), ipv6=False, port=3478, ports=(50000, 50999), verbose=False):
-        """Start a coturn in the server's namespace and wait until it listens."""
+    def start_coturn(self, path=STOCK_COTURN, extra=(), ipv6=False, port=3478, ports=(50000, 50999), verbose=False,
+                     database=None):
+        """Start a coturn (a path, or words that begin the command line) in the server's namespace and wait until it
+        listens."""
         listen, relay = ([SERVER4, SERVER6], [RELAY4, RELAY6]) if ipv6 else ([SERVER4], [RELAY4])
         number = len(self.processes)
-        args = [path, "-n", "-b", self.database(), "-p", str(port), "-a", "-u", f"{USER}:{PASSWORD}", "-r", REALM,
+        command = [path] if isinstance(path, str) else list(path)
+        args = [*command, "-n", "-b", database or self.database(), "-p", str(port), "-a", "-u", f"{USER}:{PASSWORD}", "-r", REALM,
                 "--min-port", str(ports[0]), "--max-port", str(ports[1]), "-l", "stdout", "--no-tls", "--no-dtls",
-                "--no-cli", "--pidfile", self.path(f"coturn.{number}.pid")]
+                "--no-cli", "--pidfile", "/dev/null" if database else self.path(f"coturn.{number}.pid")]
         args += [arg for address in listen for arg in ("-L", address)]
         args += [arg for address in relay for arg in ("-E", address)]
         args += ["-v"] if verbose else []
         coturn = Coturn(self.inside("server", *args, *extra), self.log_path("coturn"), port)
         self.processes.append(coturn)
         return coturn.wait_ready()
+
+    def start_pion(self, port=3478, ports=(50000, 50999), listen=(SERVER4,), relay=RELAY4, bind="0.0.0.0", extra=()):
+        """Start the server that tests/pion makes, and wait until it listens."""
+        args = [PION, "-listen", ",".join(f"{address}:{port}" for address in listen), "-relay", relay, "-bind", bind,
+                "-low", str(ports[0]), "-high", str(ports[1]), "-user", f"{USER}:{PASSWORD}", "-realm", REALM]
+        pion = Coturn(self.inside("server", *args, *extra), self.log_path("pion"), port)
+        self.processes.append(pion)
+        return pion.wait_ready()
 
     def start_turnpike(self, pid, *extra):
         """`turnpike run --pid`, on the machine's own namespaces, as a user does it."""

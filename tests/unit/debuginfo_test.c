@@ -77,7 +77,7 @@ static void open_build(void **state)
 	FILE *out;
 
 	assert_int_equal(image_open(test_path(state, "program", path), &build.image), 0);
-	assert_int_equal(debuginfo_open(build.image, &build.info), 0);
+	assert_int_equal(debuginfo_open(build.image, NULL, &build.info), 0);
 	out = popen(path, "r");
 	assert_non_null(out);
 	assert_int_equal(fscanf(out, "%u %u %u %u %u %u %u", &build.id, &build.in, &build.inner,
@@ -93,13 +93,21 @@ static void close_build(void)
 	memset(&build, 0, sizeof(build));
 }
 
+static int sites(const char *name, enum debuginfo_wanted wanted, struct debuginfo_function **ret,
+		 unsigned int *ret_count)
+{
+	return debuginfo_sites(build.info, name, wanted, ret, ret_count, why, sizeof(why));
+}
+
 static struct debuginfo_function *function(const char *name)
 {
-	struct debuginfo_function *found;
+	struct debuginfo_function *found[DEBUGINFO_SITES];
+	unsigned int count;
 
-	if (debuginfo_function(build.info, name, &found, why, sizeof(why)))
+	if (sites(name, DEBUGINFO_RETURNS, found, &count))
 		fail_msg("%s: %s", name, why);
-	return found;
+	assert_int_equal(count, 1);
+	return found[0];
 }
 
 /* Expects base, number of offsets and how it is read; returns the path for its offsets. */
@@ -260,17 +268,23 @@ static void entries(void **state)
 
 static void explains_functions(void **state)
 {
-	struct debuginfo_function *found;
+	struct debuginfo_function *found[DEBUGINFO_SITES];
 	struct tp_path path;
+	unsigned int count;
 
 	test_compile(state, "program", "-g -O2");
 	open_build(state);
-	assert_int_equal(debuginfo_function(build.info, "inlined", &found, why, sizeof(why)),
-			 -ENOTSUP);
+	assert_int_equal(sites("inlined", DEBUGINFO_OUT_OF_LINE, found, &count), -ENOTSUP);
 	assert_string_equal(why, "inlined at 2 sites");
-	assert_int_equal(debuginfo_function(build.info, "nothing", &found, why, sizeof(why)),
-			 -ENOENT);
-	assert_non_null(strstr(why, "no function `nothing`"));
+	assert_int_equal(sites("inlined", DEBUGINFO_RETURNS, found, &count), -ENOTSUP);
+	assert_non_null(strstr(why, "where its return isn't to be seen"));
+	assert_int_equal(sites("inlined", DEBUGINFO_ENTRIES, found, &count), 0);
+	assert_int_equal(count, 2);
+	assert_string_equal(debuginfo_function_within(found[0]), "main");
+	assert_int_equal(sites("nothing", DEBUGINFO_ENTRIES, found, &count), -ENOENT);
+	assert_non_null(strstr(why, "no such function"));
+	assert_int_equal(sites("entry.part", DEBUGINFO_ENTRIES, found, &count), -ENOENT);
+	assert_non_null(strstr(why, "no such clone"));
 	/* gcc clones it without its first parameter: the second one is in the first register. */
 	assert_int_equal(debuginfo_expression(function("dropped"), "used", TP_READ_NONE, &path, why,
 					      sizeof(why)),
@@ -303,7 +317,7 @@ static void separate_file(void **state)
 		 (char *)*state);
 	assert_int_equal(test_run(command), 0);
 	assert_int_equal(image_open(test_path(state, "program", command), &build.image), 0);
-	assert_int_equal(debuginfo_open(build.image, &build.info), -ENODATA);
+	assert_int_equal(debuginfo_open(build.image, NULL, &build.info), -ENODATA);
 	image_close(build.image);
 }
 
@@ -324,7 +338,8 @@ static void no_programs(void **state)
 static void damaged(void **state)
 {
 	char from[TEST_PATH], to[TEST_PATH];
-	struct debuginfo_function *found;
+	struct debuginfo_function *found[DEBUGINFO_SITES];
+	unsigned int sites_found;
 	struct tp_path path;
 	static uint8_t bytes[1 << 20];
 	size_t length;
@@ -349,9 +364,9 @@ static void damaged(void **state)
 		fclose(file);
 		if (image_open(to, &build.image))
 			continue;
-		if (!debuginfo_open(build.image, &build.info)) {
-			if (!debuginfo_function(build.info, "entry", &found, why, sizeof(why)))
-				debuginfo_expression(found, "((outer *)r->any)->in[1].number",
+		if (!debuginfo_open(build.image, NULL, &build.info)) {
+			if (!sites("entry", DEBUGINFO_ENTRIES, found, &sites_found))
+				debuginfo_expression(found[0], "((outer *)r->any)->in[1].number",
 						     TP_READ_NONE, &path, why, sizeof(why));
 			debuginfo_close(build.info);
 		}

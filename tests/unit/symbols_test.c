@@ -146,7 +146,7 @@ static void by_dwarf(void **state)
 	assert_true(symbols->event[0].required);
 	assert_false(symbols->event[1].required);
 	/* The first source wasn't to be had, and it says so. */
-	assert_non_null(strstr(symbols->event[0].why, "inlined_somewhere: no function"));
+	assert_non_null(strstr(symbols->event[0].why, "inlined_somewhere: no such function"));
 	probe = symbols->event[0].probe;
 	assert_string_equal(probe->function, "bind_channel");
 	assert_int_equal(probe->plan.flags, TP_PLAN_AT_RETURN);
@@ -243,7 +243,8 @@ static void unresolved(void **state)
 	static const struct {
 		const char *probe, *why;
 	} cases[] = {
-		{"{function: nobody, at: entry, fields: {session: s->id}}", "nobody: no function"},
+		{"{function: nobody, at: entry, fields: {session: s->id}}",
+		 "nobody: no such function"},
 		{"{function: bind_channel, at: entry, fields: {session: s->name}}",
 		 "bind_channel: session `s->name`: struct session has no member `name`"},
 		{"{function: bind_channel, at: entry, fields: {client: s->id}}", "socket address"},
