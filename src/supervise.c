@@ -122,16 +122,32 @@ static int supervise_settings(struct supervisor *s, char *why)
 	return 0;
 }
 
+/*
+ * The process whose pins ours will be; 0: nothing of this run outlives it. What is snooped does
+ * not: sessions are known to this run alone, and no other would see their ends.
+ */
+static pid_t supervise_pins(const struct supervisor *s)
+{
+	int err;
+
+	pins_each(sweep, NULL);
+	if (s->observers.snooped) {
+		pins_remove(s->server.pid);
+		return 0;
+	}
+	err = pins_open(s->server.pid);
+	if (!err)
+		return s->server.pid;
+	log_warning("can't pin anything under /sys/fs/bpf: %s; if turnpike is killed, all goes "
+		    "back to the server",
+		    strerror(-err));
+	return 0;
+}
+
 static int supervise_load(struct supervisor *s, char *why)
 {
-	int err = pins_open(s->server.pid);
+	int err = engine_load_pinned(&s->engine, s->options.max_bindings, supervise_pins(s));
 
-	if (err)
-		log_warning("can't pin anything under /sys/fs/bpf: %s; if turnpike is killed, all "
-			    "goes back to the server",
-			    strerror(-err));
-	pins_each(sweep, NULL);
-	err = engine_load_pinned(&s->engine, s->options.max_bindings, err ? 0 : s->server.pid);
 	if (!err && s->observers.snooped)
 		err = snoop_load(&s->snoop, &s->engine);
 	if (err) {
