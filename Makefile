@@ -81,13 +81,14 @@ demo: ## the main job, shown on the stock coturn (root)
 bench: ## figures, as ratios within one run (root)
 	@tests/bench/run
 
+FUZZ_SECONDS ?= 600
+
 fuzz: $(SKEL) ## the fast path's decisions, on the host, for FUZZ_SECONDS (600); needs clang's libclang-rt-dev
 	@mkdir -p $(B)/fuzz/corpus
 	$(call say,FUZZ,$(B)/fuzz/packet_fuzz)$(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -o $(B)/fuzz/packet_fuzz tests/fuzz/packet_fuzz.c
-	@cd $(B)/fuzz && ./packet_fuzz -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=1600 -print_final_stats=1 corpus
+	@cd $(B)/fuzz && ./packet_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=1600 -print_final_stats=1 corpus
 
-FUZZ_SECONDS ?= 600
 fuzz-symbols: $(LIB) ## YAML, expressions, and damaged ELF and DWARF through the child, FUZZ_SECONDS each (root)
 	@mkdir -p $(B)/fuzz/yaml $(B)/fuzz/expression
 	@cp symbols/profiles/*.yaml symbols/builds/*.yaml $(B)/fuzz/yaml/
@@ -99,6 +100,12 @@ fuzz-symbols: $(LIB) ## YAML, expressions, and damaged ELF and DWARF through the
 	cd $(B)/fuzz && EXPRESSION_PROGRAM=$(CURDIR)/build/coturn/O2/turnserver ./expression_fuzz \
 		-max_total_time=$(FUZZ_SECONDS) -max_len=600 -timeout=20 -print_final_stats=1 expression
 	$(B)/fuzz/elf_fuzz $(FUZZ_SECONDS) symbols/profiles build/coturn/*/turnserver
+
+fuzz-stun: ## STUN messages, on the host, for FUZZ_SECONDS (600)
+	@mkdir -p $(B)/fuzz/stun
+	$(call say,FUZZ,$(B)/fuzz/stun_fuzz)$(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $(B)/fuzz/stun_fuzz tests/fuzz/stun_fuzz.c
+	@cd $(B)/fuzz && ./stun_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=600 -print_final_stats=1 stun
 
 lint: $(SKEL) ## clang-format and clang-tidy
 	@clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
@@ -118,4 +125,4 @@ clean: ## remove build/
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check check-differential check-kernels demo bench fuzz fuzz-symbols lint matrix maps clean
+.PHONY: all help tests check check-differential check-kernels demo bench fuzz fuzz-stun fuzz-symbols lint matrix maps clean

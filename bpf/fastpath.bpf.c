@@ -1,225 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The fast path: relays channel data of committed bindings at XDP.
- *
- * What is not surely ours passes to the server, untouched: everything is
- * decided, and the frame's head is where it is to be, before the first byte is
- * written. Every reason is counted.
- *
- * Values are read again from packet and leg rather than kept, where that needs
- * no second check: registers are few, and both are in the nearest cache.
- */
-#include "bpf/hairpin.bpf.h"
+/* The fast path at XDP. */
+#include "bpf/tagged.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* The new headers; FRAME's head has moved by rewrite_strip(), the old headers have not. */
-static __always_inline void put_together(void *frame, struct shape shape, const struct relay *r,
-					 const struct tp_binding *b, __u32 ip_delta,
-					 struct rewrite_headers *h)
+SEC("xdp")
+int turnpike_tagged(struct xdp_md *ctx)
 {
-	const struct tp_leg *leg = r->way.leg;
-
-	rewrite_common(shape, leg, r->hop, &r->rewrite, h);
-	if (shape.out_v6)
-		rewrite_to_6(shape, b, &r->rewrite, h);
-	else if (shape.in_v6)
-		rewrite_to_4(shape, leg, ip_delta, &r->rewrite, bpf_get_prandom_u32(), h);
-	else
-		rewrite_4_to_4(frame + sizeof(struct ethhdr) - rewrite_strip(shape), shape, leg,
-			       ip_delta, &r->rewrite, h);
+	return receive_tagged(ctx);
 }
 
-/*
- * Moves the frame's head, which may fail, then writes, then cuts its tail, which
- * can't: what goes is there.
- */
-static __always_inline int transmit(struct xdp_md *ctx, struct relay *r, struct shape shape,
-				    const struct tp_binding *b, __u32 ip_delta)
-{
-	struct rewrite_headers headers;
-	void *frame, *end;
-
-	if (unlikely(bpf_xdp_adjust_head(ctx, rewrite_strip(shape))))
-		return pass(TP_PASSED_HEADROOM);
-	frame = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	/* The frame's length is known; the verifier wants to see it. */
-	if (unlikely(frame + packet_headers(shape.out_v6) +
-			     (shape.direction == TP_DOWN ? PACKET_CHANNEL : 0) >
-		     end))
-		goto restore;
-	put_together(frame, shape, r, b, ip_delta, &headers);
-	if (unlikely(!confirm(r)))
-		goto restore;
-	rewrite_write(frame, shape, &headers);
-	if (r->rewrite.trim && bpf_xdp_adjust_tail(ctx, -(int)r->rewrite.trim))
-		return XDP_DROP;
-	count_packet(&r->way, shape.direction, r->rewrite.payload);
-	count(shape.direction == TP_UP ? TP_FORWARDED_UP : TP_FORWARDED_DOWN);
-	return leave(ctx, r);
-restore:
-	return bpf_xdp_adjust_head(ctx, -rewrite_strip(shape)) ? XDP_DROP
-							       : pass(TP_PASSED_NO_BINDING);
-}
-
-/* No verdict: the packet goes to an address of this machine, maybe another client's relay. */
-#define TO_HAIRPIN (-1)
-
-/* The flow's leg is found; R->way leads there. B: its binding, for shapes with IPv6. */
-static __always_inline int relay(struct xdp_md *ctx, const struct packet *p, void *end,
-				 struct relay *r, struct shape shape, const struct tp_binding *b)
-{
-	const struct tp_leg *leg = r->way.leg;
-	struct binding_sums sums;
-	int reason;
-
-	if (unlikely(!is_live(leg, shape.direction)))
-		return pass(TP_PASSED_NO_BINDING);
-	if (unlikely(is_expired(leg)))
-		return pass(TP_PASSED_EXPIRED);
-	sums = rewrite_sums(shape, leg, b);
-	reason = rewrite_prepare(p, end, shape, &sums, &r->rewrite);
-	if (unlikely(reason))
-		return pass(reason);
-	reason = get_hop(ctx, r, shape.direction, READ_ONCE(shared.config.hop_generation));
-	if (unlikely(reason))
-		return pass(reason);
-	if (unlikely(r->device & TP_HOP_LOCAL))
-		return shape.direction == TP_UP ? TO_HAIRPIN : pass(TP_PASSED_NO_ROUTE);
-	return transmit(ctx, r, shape, b, sums.ip);
-}
-
-/* All but IPv4 to IPv4, apart from what nearly all packets take. */
-static __noinline int relay_v6(struct xdp_md *ctx, struct relay *r, int in_v6, int direction)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	const struct tp_binding *b = binding_at(r->way.slot);
-	int out_v6 = leg_out_v6(r->way.leg);
-	struct packet p;
-
-	if (!b ||
-	    (in_v6 ? packet_parse6(data, end, &p) : packet_parse(data, end, &p)) != PACKET_DATAGRAM)
-		return XDP_PASS;
-	packet_lengths(&p, end, in_v6);
-	if (!in_v6 && direction == TP_UP)
-		return relay(ctx, &p, end, r, (struct shape){TP_UP, 0, 1}, b);
-	if (!in_v6)
-		return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 0, 1}, b);
-	if (direction == TP_UP && out_v6)
-		return relay(ctx, &p, end, r, (struct shape){TP_UP, 1, 1}, b);
-	if (direction == TP_UP)
-		return relay(ctx, &p, end, r, (struct shape){TP_UP, 1, 0}, b);
-	if (out_v6)
-		return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 1, 1}, b);
-	return relay(ctx, &p, end, r, (struct shape){TP_DOWN, 1, 0}, b);
-}
-
-/* CHANNEL: the packet's, upstream; 0 downstream. */
-static __always_inline int find_and_relay(struct xdp_md *ctx, const struct packet *p, void *end,
-					  __be16 channel)
-{
-	struct tp_flow flow =
-		binding_flow4(read_u64(&p->ip->saddr), read_u32(&p->udp->source), channel);
-	int direction = channel ? TP_UP : TP_DOWN, verdict;
-	struct relay r;
-
-	if (unlikely(!flow_find(&flow, direction, &r.way)))
-		return pass(TP_PASSED_NO_BINDING);
-	if (unlikely(leg_out_v6(r.way.leg)))
-		verdict = relay_v6(ctx, &r, 0, direction);
-	else
-		verdict = relay(ctx, p, end, &r, (struct shape){direction, 0, 0}, NULL);
-	return channel && verdict == TO_HAIRPIN ? hairpin(ctx, &r, 0) : verdict;
-}
-
-static __always_inline int find_and_relay6(struct xdp_md *ctx, const struct packet *p,
-					   __be16 channel)
-{
-	const __u64 *source = (const void *)&p->ip6->saddr, *destination = source + 2;
-	struct tp_flow flow =
-		binding_flow6(source, destination, read_u32(&p->udp->source), channel);
-	int direction = channel ? TP_UP : TP_DOWN, verdict;
-	struct relay r;
-
-	if (!flow_find6(&flow, direction, source, destination, &r.way))
-		return pass(TP_PASSED_NO_BINDING);
-	verdict = relay_v6(ctx, &r, 1, direction);
-	return channel && verdict == TO_HAIRPIN ? hairpin(ctx, &r, 1) : verdict;
-}
-
-/* What to do with a datagram to a port that has bindings. */
-enum { TO_SERVER, UPSTREAM, DOWNSTREAM };
-
-/* Upstream if the port is a listener's, and the datagram channel data. */
-static __always_inline int classify(const struct packet *p, void *end, const struct tp_port *port)
-{
-	const __be16 *header = (void *)(p->udp + 1);
-
-	if (port->listener && (void *)(header + 2) <= end && packet_is_channel(header[0]))
-		return UPSTREAM;
-	return port->relay ? DOWNSTREAM : TO_SERVER;
-}
-
-static __noinline int receive_v6(struct xdp_md *ctx)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	const struct tp_port *port;
-	struct packet p;
-
-	switch (packet_parse6(data, end, &p)) {
-	case PACKET_FRAGMENTED:
-		return pass(TP_PASSED_FRAGMENT);
-	case PACKET_OPTIONS:
-		return pass(TP_PASSED_IP_OPTIONS);
-	case PACKET_DATAGRAM:
-		break;
-	default:
-		return XDP_PASS;
-	}
-	port = &shared.port[bpf_ntohs(p.udp->dest)];
-	if (!(port->listener | port->relay))
-		return XDP_PASS;
-	if (!packet_lengths(&p, end, 1))
-		return pass(TP_PASSED_LENGTH);
-	switch (classify(&p, end, port)) {
-	case UPSTREAM:
-		return find_and_relay6(ctx, &p, read_u16(p.udp + 1));
-	case DOWNSTREAM:
-		return find_and_relay6(ctx, &p, 0);
-	}
-	return pass(TP_PASSED_CONTROL);
-}
+/* Set while loading: no program can be added that isn't of the same kind. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, int(void *));
+} tagged SEC(".maps") = {.values = {(void *)&turnpike_tagged}};
 
 SEC("xdp")
 int turnpike_xdp(struct xdp_md *ctx)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	const struct tp_port *port;
-	struct packet p;
+	int verdict = receive(ctx);
 
-	switch (packet_parse(data, end, &p)) {
-	case PACKET_FOREIGN:
+	if (unlikely(verdict == TO_TAGGED)) {
+		bpf_tail_call(ctx, &tagged, 0);
 		return XDP_PASS;
-	case PACKET_V6:
-		return receive_v6(ctx);
-	case PACKET_FRAGMENTED:
-		return pass(TP_PASSED_FRAGMENT);
-	case PACKET_OPTIONS:
-		return pass(TP_PASSED_IP_OPTIONS);
-	case PACKET_DATAGRAM:
-		break;
 	}
-	port = &shared.port[bpf_ntohs(p.udp->dest)];
-	if (likely(!(port->listener | port->relay)))
-		return XDP_PASS;
-	if (unlikely(!packet_lengths(&p, end, 0)))
-		return pass(TP_PASSED_LENGTH);
-	switch (classify(&p, end, port)) {
-	case UPSTREAM:
-		return find_and_relay(ctx, &p, end, read_u16(p.udp + 1));
-	case DOWNSTREAM:
-		return find_and_relay(ctx, &p, end, 0);
-	}
-	return pass(TP_PASSED_CONTROL);
+	return verdict;
 }

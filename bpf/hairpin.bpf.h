@@ -8,7 +8,7 @@
 #ifndef TURNPIKE_BPF_HAIRPIN_H
 #define TURNPIKE_BPF_HAIRPIN_H
 
-#include "bpf/relay.bpf.h"
+#include "bpf/transmit.bpf.h"
 
 /* The second binding: the one whose relayed address and peer are the first's peer and relayed
  * address. */
@@ -42,8 +42,8 @@ static __always_inline struct binding_sums hairpin_sums(const struct relay *r, i
  * for the channel header's length, the other puts in.
  */
 static __always_inline int hairpin_prepare(const struct packet *p, void *end, struct shape shape,
-					   const struct relay *in, struct relay *out,
-					   const struct tp_binding *second)
+					   enum packet_checksum told, const struct relay *in,
+					   struct relay *out, const struct tp_binding *second)
 {
 	const struct tp_binding *first = binding_at(in->way.slot);
 	int middle_v6 = leg_out_v6(in->way.leg);
@@ -55,7 +55,7 @@ static __always_inline int hairpin_prepare(const struct packet *p, void *end, st
 	if (!first)
 		return TP_PASSED_NO_BINDING;
 	sums = hairpin_sums(in, TP_UP, shape.in_v6, middle_v6, first);
-	reason = rewrite_prepare(p, end, up, &sums, r);
+	reason = rewrite_prepare(p, end, up, &sums, told, r);
 	if (reason)
 		return reason;
 	/* The header is made anew, so one that is wrong must not come out right. */
@@ -64,69 +64,42 @@ static __always_inline int hairpin_prepare(const struct packet *p, void *end, st
 	sums = hairpin_sums(out, TP_DOWN, middle_v6, shape.out_v6, second);
 	r->udp_check = csum_udp(csum_not(r->udp_check) + sums.udp + bpf_htons(r->payload));
 	r->total += PACKET_CHANNEL;
+	if (told == PACKET_BEGUN)
+		r->udp_check = rewrite_begun(shape, out->way.leg, second, r);
 	return 0;
 }
 
-static __always_inline int hairpin_transmit(struct xdp_md *ctx, const struct relay *in,
-					    struct relay *out, struct shape shape,
-					    const struct tp_binding *second)
-{
-	int strip = (int)packet_ip_header(shape.in_v6) - (int)packet_ip_header(shape.out_v6);
-	const struct tp_leg *leg = out->way.leg;
-	struct rewrite_headers headers;
-	void *frame, *end;
-
-	if (strip && bpf_xdp_adjust_head(ctx, strip))
-		return pass(TP_PASSED_HEADROOM);
-	frame = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	if (frame + packet_headers(shape.out_v6) + PACKET_CHANNEL > end)
-		goto restore;
-	rewrite_common(shape, leg, out->hop, &out->rewrite, &headers);
-	if (shape.out_v6)
-		rewrite_to_6(shape, second, &out->rewrite, &headers);
-	else
-		rewrite_to_4(shape, leg, csum_u32(leg->addresses) + csum_u32(leg->addresses >> 32),
-			     &out->rewrite, 0, &headers);
-	/* The first leg has no hop but `local`, which is as good as its leg is. */
-	if (seq_retry(&in->way.leg->sequence, in->way.sequence) || !confirm(out))
-		goto restore;
-	rewrite_write(frame, shape, &headers);
-	if (out->rewrite.trim && bpf_xdp_adjust_tail(ctx, -(int)out->rewrite.trim))
-		return XDP_DROP;
-	count_packet(&in->way, TP_UP, out->rewrite.payload);
-	count_packet(&out->way, TP_DOWN, out->rewrite.payload);
-	count(TP_FORWARDED_HAIRPIN);
-	return leave(ctx, out);
-restore:
-	return strip && bpf_xdp_adjust_head(ctx, -strip) ? XDP_DROP : pass(TP_PASSED_NO_BINDING);
-}
-
-static __always_inline int hairpin_as(struct xdp_md *ctx, const struct relay *in, struct relay *out,
+static __always_inline int hairpin_as(CONTEXT *ctx, const struct relay *in, struct relay *out,
 				      struct shape shape)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *data = context_data(ctx), *end = context_end(ctx);
 	const struct tp_binding *second = binding_at(out->way.slot);
+	enum packet_checksum told = context_checksum(ctx);
 	struct packet p;
 	int reason;
 
 	if (!second || (shape.in_v6 ? packet_parse6(data, end, &p) : packet_parse(data, end, &p)) !=
 			       PACKET_DATAGRAM)
-		return XDP_PASS;
-	packet_lengths(&p, end, shape.in_v6);
-	reason = hairpin_prepare(&p, end, shape, in, out, second);
+		return VERDICT_PASS;
+	packet_lengths(&p, context_length(ctx), shape.in_v6);
+	reason = hairpin_prepare(&p, end, shape, told, in, out, second);
 	if (reason)
 		return pass(reason);
-	reason = get_hop(ctx, out, TP_DOWN, READ_ONCE(shared.config.hop_generation));
+	reason = get_hop(out, TP_DOWN, READ_ONCE(shared.config.hop_generation));
 	if (reason)
 		return pass(reason);
 	if (out->device & TP_HOP_LOCAL)
 		return pass(TP_PASSED_NO_ROUTE);
-	return hairpin_transmit(ctx, in, out, shape, second);
+	if (out->device & TP_HOP_MIND) {
+		reason = transmit_mind(ctx, out->ifindex, out->device, transmit_strip(in, shape));
+		if (reason)
+			return pass(reason);
+	}
+	return transmit(ctx, in, out, shape, second, 0, told);
 }
 
 /* IN: the first binding, with all of its checks done. */
-static __noinline int hairpin(struct xdp_md *ctx, const struct relay *in, int in_v6)
+static __noinline int hairpin(CONTEXT *ctx, const struct relay *in, int in_v6)
 {
 	struct relay out = {}; /* or some compilers spill what was never set */
 	const struct tp_leg *leg;

@@ -44,6 +44,11 @@ struct {
 	__type(value, struct tp_epochs);
 } epochs SEC(".maps");
 
+/* Programs of several buffers a frame may not share this map with others: it has another name. */
+#ifdef HOOK_FRAGS
+#define devices devices_frags
+#endif
+
 /* Interfaces that packets may leave by: their indexes, and what is to be known of them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
@@ -58,6 +63,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tp_device);
 } device_of SEC(".maps");
+
+/* VLAN devices whose tagged packets are taken at the interface under them, to their ifindex. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TP_DEVICES);
+	__type(key, struct tp_vlan);
+	__type(value, __u32);
+} vlans SEC(".maps");
+
+/* The same by their ifindex: the tags that their packets get. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TP_DEVICES);
+	__type(key, __u32);
+	__type(value, struct tp_vlan);
+} vlan_of SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -165,8 +186,14 @@ static __always_inline int flow_find6(const struct tp_flow *flow, int direction,
 /* Tells user space; what doesn't fit is counted, nothing depends on it. */
 static __always_inline void notice(const struct tp_notice *n)
 {
-	if (bpf_ringbuf_output(&notices, (void *)n, sizeof(*n), 0))
+	struct tp_notice *room = bpf_ringbuf_reserve(&notices, sizeof(*n), 0);
+
+	if (!room) {
 		count(TP_ERROR_LOST_EVENTS);
+		return;
+	}
+	*room = *n;
+	bpf_ringbuf_submit(room, 0);
 }
 
 #endif

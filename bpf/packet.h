@@ -22,7 +22,8 @@ enum packet_kind {
 	PACKET_FRAGMENTED,
 	PACKET_OPTIONS, /* or IPv6 extension headers */
 	PACKET_DATAGRAM,
-	PACKET_V6, /* not looked at yet: packet_parse6() does */
+	PACKET_V6,     /* not looked at yet: packet_parse6() does */
+	PACKET_TAGGED, /* VLAN tags come first */
 };
 
 struct packet {
@@ -54,6 +55,12 @@ static __always_inline int packet_is_channel(__be16 channel)
 	return (channel & bpf_htons(0xc000)) == bpf_htons(0x4000);
 }
 
+/* IEEE 802.1Q and 802.1ad: is it a VLAN tag that begins with this? */
+static __always_inline int packet_is_tag(__be16 type)
+{
+	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
+}
+
 static __always_inline enum packet_kind packet_parse(void *data, void *end, struct packet *p)
 {
 	__be16 type;
@@ -65,7 +72,9 @@ static __always_inline enum packet_kind packet_parse(void *data, void *end, stru
 	type = *(__be16 *)(data + 12);
 	if (unlikely(type == bpf_htons(ETH_P_IPV6)))
 		return PACKET_V6;
-	if (type != bpf_htons(ETH_P_IP) || p->ip->version != 4 || p->ip->protocol != PACKET_UDP)
+	if (type != bpf_htons(ETH_P_IP))
+		return packet_is_tag(type) ? PACKET_TAGGED : PACKET_FOREIGN;
+	if (p->ip->version != 4 || p->ip->protocol != PACKET_UDP)
 		return PACKET_FOREIGN;
 	if (p->ip->frag_off & bpf_htons(PACKET_FRAGMENT))
 		return PACKET_FRAGMENTED;
@@ -101,11 +110,11 @@ static __always_inline enum packet_kind packet_parse6(void *data, void *end, str
 
 /*
  * The lengths agree: the UDP datagram fills the IP packet, which lies in the
- * frame (behind it there may be Ethernet padding).
+ * frame of LENGTH bytes (behind it there may be Ethernet padding).
  */
-static __always_inline int packet_lengths(struct packet *p, void *end, int v6)
+static __always_inline int packet_lengths(struct packet *p, __u64 length, int v6)
 {
-	__u64 room = end - (void *)p->ip;
+	__u64 room = length - sizeof(struct ethhdr);
 
 	barrier_var(room); /* else sums are made of the pointers, by halves */
 	p->room = room;
@@ -138,14 +147,25 @@ static __always_inline int packet_ip_check_right(const struct packet *p)
 }
 
 /*
- * A checksum that an incremental update may start from. Not: none (0), and
- * not one that stops at the pseudo header, which is what a local sender's
- * kernel leaves for its network card (CHECKSUM_PARTIAL). PSEUDO is the folded
- * sum of that header without the length, as it lies.
+ * What is known of a datagram's checksum beside its bytes. One that is begun
+ * stops at the pseudo header, which is what a local sender's kernel leaves for
+ * its network card (CHECKSUM_PARTIAL); one of 65,536 that are whole looks so too.
  */
-static __always_inline int packet_checksum_usable(const struct packet *p, __u16 pseudo)
+enum packet_checksum { PACKET_UNTOLD, PACKET_WHOLE, PACKET_BEGUN };
+
+/*
+ * May the datagram's checksum be brought up to date? Not if there is none (0),
+ * nor if it may be one that is only begun. PSEUDO is the folded sum of the pseudo
+ * header without the length, as it lies.
+ */
+static __always_inline int packet_checksum_usable(const struct packet *p, __u16 pseudo,
+						  enum packet_checksum told)
 {
-	return p->udp->check && p->udp->check != csum_fold_once(pseudo + p->udp->len);
+	int looks_begun = p->udp->check == csum_fold_once(pseudo + p->udp->len);
+
+	if (told == PACKET_BEGUN)
+		return looks_begun;
+	return p->udp->check && (told == PACKET_WHOLE || !looks_begun);
 }
 
 #endif

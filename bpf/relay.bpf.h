@@ -3,13 +3,15 @@
 #ifndef TURNPIKE_BPF_RELAY_H
 #define TURNPIKE_BPF_RELAY_H
 
+#include "bpf/context.bpf.h"
 #include "bpf/hop.bpf.h"
+#include "bpf/trouble.bpf.h"
 
 /* Not inlined: what is relayed should not have to jump over it. Not static: verified once. */
 __noinline int pass(int reason)
 {
 	count(reason);
-	return XDP_PASS;
+	return VERDICT_PASS;
 }
 
 /* What is known of a packet on its way. No map's memory is believed before confirm(). */
@@ -60,14 +62,13 @@ static __always_inline int read_hop(struct relay *r, __u32 generation)
 }
 
 /* 0 and the hop, known to the leg or looked up; else the reason. */
-static __always_inline int get_hop(struct xdp_md *ctx, struct relay *r, int direction,
-				   __u32 generation)
+static __always_inline int get_hop(struct relay *r, int direction, __u32 generation)
 {
 	int reason = read_hop(r, generation);
 
 	if (reason >= 0)
 		return reason;
-	reason = find_hop(ctx, r->way.slot, direction, generation);
+	reason = find_hop(r->way.slot, direction, generation);
 	if (reason)
 		return reason;
 	reason = read_hop(r, generation);
@@ -127,13 +128,6 @@ static __always_inline void count_packet(const struct flow_way *way, int directi
 	}
 	way->leg->own.packets++;
 	way->leg->own.bytes += bytes;
-}
-
-static __always_inline int leave(struct xdp_md *ctx, const struct relay *r)
-{
-	if (!(r->device & TP_HOP_REDIRECT) && r->ifindex == ctx->ingress_ifindex)
-		return XDP_TX;
-	return bpf_redirect_map(&devices, r->device & ~TP_HOP_REDIRECT, XDP_DROP);
 }
 
 #endif

@@ -98,6 +98,8 @@ static __always_inline int rewrite_up(const struct packet *p, void *end, struct 
 		  PACKET_CHANNEL - payload;
 	if (padding > 3 || (padding && !payload))
 		return TP_PASSED_LENGTH;
+	if (padding && (void *)(header + 2) + payload + padding > end) /* not to be read here */
+		return TP_PASSED_LENGTH;
 	sum = csum_not(p->udp->check) + delta + csum_not(header[1]);
 	if (padding)
 		sum += rewrite_padding((const __u8 *)(header + 2), payload, end, padding);
@@ -127,16 +129,31 @@ static __always_inline int rewrite_down(const struct packet *p, struct shape sha
  * tp_counter) why the server has to do it.
  */
 static __always_inline int rewrite_prepare(const struct packet *p, void *end, struct shape shape,
-					   const struct binding_sums *sums, struct rewrite *r)
+					   const struct binding_sums *sums,
+					   enum packet_checksum told, struct rewrite *r)
 {
 	r->ttl = packet_ttl(p, shape.in_v6);
 	r->tos = packet_tos(p, shape.in_v6);
 	if (r->ttl <= 1)
 		return TP_PASSED_TTL;
-	if (!packet_checksum_usable(p, csum_fold(sums->pseudo)))
+	if (!packet_checksum_usable(p, csum_fold(sums->pseudo), told))
 		return TP_PASSED_CHECKSUM;
 	return shape.direction == TP_UP ? rewrite_up(p, end, shape, sums->udp, r)
 					: rewrite_down(p, shape, sums->udp, r);
+}
+
+/* What a checksum that is only begun is to be: R->total is known. B is needed for IPv6 only. */
+static __always_inline __u16 rewrite_begun(struct shape shape, const struct tp_leg *leg,
+					   const struct tp_binding *b, const struct rewrite *r)
+{
+	struct binding_ends e = binding_ends(shape.direction);
+	__u32 sum = bpf_htons(PACKET_UDP) + bpf_htons(r->total - packet_ip_header(shape.out_v6));
+
+	if (shape.out_v6)
+		sum += binding_sum(b, e.source, e.destination);
+	else
+		sum += csum_u32(leg->addresses) + csum_u32(leg->addresses >> 32);
+	return csum_fold(sum);
 }
 
 /* How many bytes the frame's head moves; the headers behind it are as much shorter. */

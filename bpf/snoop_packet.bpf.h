@@ -27,6 +27,7 @@ static __always_inline int snoop_ipv4(struct __sk_buff *skb, struct snoop_packet
 	p->source.family = p->destination.family = AF_INET;
 	p->source.address[0] = ip.saddr;
 	p->destination.address[0] = ip.daddr;
+	p->source.address[1] = p->destination.address[1] = 0;
 	p->payload = ip.ihl * 4;
 	return SNOOP_UDP;
 }

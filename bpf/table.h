@@ -100,17 +100,21 @@ struct tp_hop {
 	__u32 zero;
 } __attribute__((aligned(8)));
 
-#define TP_HOP_REDIRECT 0x8000 /* even to the interface that the packet came in by */
-#define TP_HOP_LOCAL	0x4000 /* nowhere: the address is this machine's own */
-#define TP_HOP_BITS	12
-#define TP_HOPS		(1 << TP_HOP_BITS) /* the last is never used */
+#define TP_HOP_REDIRECT	   0x8000 /* even to the interface that the packet came in by */
+#define TP_HOP_LOCAL	   0x4000 /* nowhere: the address is this machine's own */
+#define TP_HOP_NO_TRANSMIT 0x2000 /* native XDP can't send there, but back where it came in */
+#define TP_HOP_TAGGED	   0x1000 /* with VLAN tags */
+#define TP_HOP_FLAGS	   0xf000
+#define TP_HOP_MIND	   0x7000 /* all that are rare */
+#define TP_HOP_BITS	   12
+#define TP_HOPS		   (1 << TP_HOP_BITS) /* the last is never used */
 
 /*
  * The hop between a pair of addresses, found by user space, for every binding
  * between them: at hop_route()'s place, where another pair may push it out.
  */
-#define TP_ROUTE_BITS	14
-#define TP_ROUTES	(1 << TP_ROUTE_BITS)
+#define TP_ROUTE_BITS	   14
+#define TP_ROUTES	   (1 << TP_ROUTE_BITS)
 struct tp_route_key {
 	__u64 source[2]; /* as tp_binding.address */
 	__u64 destination[2];
@@ -121,7 +125,7 @@ struct tp_route {
 	__u32 sequence;
 	__u32 generation; /* as in tp_hop */
 	__u32 hop;	  /* index in `hops` */
-	__u32 zero;
+	__u32 why;	  /* there is none, for this reason (enum tp_counter); 0: there is */
 	struct tp_route_key key;
 };
 
@@ -241,13 +245,19 @@ struct tp_taken {
 	__u32 allocations;
 };
 
-/* An interface that packets may leave by: it runs our program. */
-struct tp_device {
-	__u16 device; /* see tp_hop.device */
-	__u16 mtu;
+#define TP_DEVICES   64
+
+/* A VLAN device, by the interface under it and its tags as they lie, outermost first. */
+#define TP_VLAN_TAGS 2
+struct tp_tag {
+	__be16 proto; /* 0: no tag */
+	__be16 tci;   /* of a packet; of a device the number alone */
 };
 
-#define TP_DEVICES 64
+struct tp_vlan {
+	__u32 ifindex;
+	struct tp_tag tag[TP_VLAN_TAGS];
+};
 
 /* Every reason why a packet is passed, or what else is counted; a per-CPU array of u64. */
 enum tp_counter {
@@ -267,6 +277,7 @@ enum tp_counter {
 	TP_PASSED_HEARTBEAT,
 	TP_PASSED_EXPIRED,
 	TP_PASSED_HEADROOM,
+	TP_PASSED_EGRESS, /* it would leave by what native XDP can't send to */
 	TP_DROPPED_POLICED,
 	TP_ERROR_REDIRECT,
 	TP_ERROR_TABLE_FULL,
@@ -289,7 +300,26 @@ enum tp_notice_kind {
 	TP_NOTICE_SOCKET_CLOSED,
 	TP_NOTICE_SERVER_GONE,
 	TP_NOTICE_TABLE_FULL,
-	TP_NOTICE_HOP, /* a direction of a binding needs its next hop */
+	TP_NOTICE_HOP,	   /* a direction of a binding needs its next hop */
+	TP_NOTICE_TROUBLE, /* `direction`: enum tp_trouble, `handle`: where */
+};
+
+/* What the fast path can't do at an interface (its ifindex), for user space to find another way. */
+enum tp_trouble {
+	TP_TROUBLE_HEADROOM, /* the frame's head can't be moved */
+	TP_TROUBLE_PARTIAL,  /* a checksum that stops at the pseudo header */
+	TP_TROUBLE_EGRESS,   /* it leaves by what native XDP can't send to */
+	TP_TROUBLE_REDIRECT, /* a redirected frame is lost: index in `devices`; `channel`: errno */
+	TP_TROUBLES,
+};
+
+/* Of the second so many make a notice: a few of them are chance. */
+#define TP_TROUBLE_PARTIAL_EVERY 64
+
+/* An interface that is ours, by its ifindex. */
+struct tp_device {
+	__u32 index; /* in `devices` */
+	__u32 trouble[TP_TROUBLES];
 };
 
 struct tp_notice {

@@ -102,7 +102,7 @@ static void check_network(struct check *check, const struct server *server)
 		check_say(check, MISSING, "network", "can't enter the server's network namespace");
 		return;
 	}
-	netlink = netlink_open();
+	netlink = netlink_open(server->uid);
 	for (uint32_t i = 1; netlink && i < 4096; i++) {
 		if (netlink_link(netlink, i, &link) || !link.up || link.loopback)
 			continue;

@@ -10,6 +10,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "bpf/fastpath.skel.h"
+#include "bpf/fastpath_frags.skel.h"
+#include "bpf/fastpath_tc.skel.h"
+#include "bpf/redirect.skel.h"
 #include "bpf/binding.h"
 #include "bpf/seqlock.h"
 #include "probes/uprobe.skel.h"
@@ -46,6 +49,20 @@ static bool map_is_bss(const struct bpf_map *map)
 	return bpf_map__is_internal(map) && dot && !strcmp(dot, ".bss");
 }
 
+/* A map that is loaded already: the observers', or else the fast path's. */
+static struct bpf_map *engine_map(const struct engine *engine, const struct bpf_map *map)
+{
+	struct bpf_map *own;
+
+	if (map_is_bss(map))
+		return engine->uprobe->maps.bss;
+	own = bpf_object__find_map_by_name(engine->uprobe->obj, bpf_map__name(map));
+	if (own || !engine->fastpath)
+		return own;
+	own = bpf_object__find_map_by_name(engine->fastpath->obj, bpf_map__name(map));
+	return own && bpf_map__fd(own) >= 0 ? own : NULL;
+}
+
 int engine_share(const struct engine *engine, struct bpf_object *object)
 {
 	struct bpf_map *map, *own;
@@ -53,9 +70,7 @@ int engine_share(const struct engine *engine, struct bpf_object *object)
 
 	bpf_object__for_each_map(map, object)
 	{
-		own = map_is_bss(map) ? engine->uprobe->maps.bss
-				      : bpf_object__find_map_by_name(engine->uprobe->obj,
-								     bpf_map__name(map));
+		own = engine_map(engine, map);
 		if (!own || (bpf_map__is_internal(map) && !map_is_bss(map)))
 			continue;
 		err = bpf_map__reuse_fd(map, bpf_map__fd(own));
@@ -250,6 +265,94 @@ static int engine_load_observers(struct engine *engine)
 	return engine->adopted ? 0 : engine_configure(engine);
 }
 
+/* Multi-buffer XDP came with this helper, in Linux 5.18. */
+static bool engine_has_frags(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len, NULL) == 1;
+}
+
+static int engine_load_fastpath(struct engine *engine)
+{
+	int err;
+
+	engine->fastpath = fastpath_bpf__open();
+	err = engine->fastpath ? engine_share(engine, engine->fastpath->obj) : -errno;
+	if (err)
+		return err;
+	engine->fastpath->rodata->max_bindings = engine->max_bindings;
+	return fastpath_bpf__load(engine->fastpath);
+}
+
+/* The same decisions for other hooks, which few machines need: loaded when the first does. */
+int engine_need_tc(struct engine *engine)
+{
+	int err;
+
+	if (engine->tc)
+		return 0;
+	engine->tc = fastpath_tc_bpf__open();
+	err = engine->tc ? engine_share(engine, engine->tc->obj) : -errno;
+	if (!err) {
+		engine->tc->rodata->max_bindings = engine->max_bindings;
+		err = fastpath_tc_bpf__load(engine->tc);
+	}
+	if (err) {
+		fastpath_tc_bpf__destroy(engine->tc);
+		engine->tc = NULL;
+	}
+	return err;
+}
+
+/* 0, which is no map's, on failure. */
+static __u32 map_id(const struct bpf_map *map)
+{
+	struct bpf_map_info info = {};
+	__u32 length = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &length) ? 0 : info.id;
+}
+
+/* What packets may leave by is a map of its own for it: devices that are there already. */
+static int engine_share_devices(struct engine *engine)
+{
+	int from = bpf_map__fd(engine->fastpath->maps.devices);
+	int to = bpf_map__fd(engine->frags->maps.devices_frags);
+
+	for (__u32 i = 0, ifindex; i < TP_DEVICES; i++)
+		if (!bpf_map_lookup_elem(from, &i, &ifindex) && ifindex &&
+		    bpf_map_update_elem(to, &i, &ifindex, BPF_ANY))
+			return -errno;
+	if (engine->redirect)
+		engine->redirect->data->devices_id[1] = map_id(engine->frags->maps.devices_frags);
+	return 0;
+}
+
+int engine_need_frags(struct engine *engine)
+{
+	int err;
+
+	if (engine->frags)
+		return 0;
+	if (!engine_has_frags())
+		return -EOPNOTSUPP;
+	engine->frags = fastpath_frags_bpf__open();
+	err = engine->frags ? engine_share(engine, engine->frags->obj) : -errno;
+	if (!err) {
+		engine->frags->rodata->max_bindings = engine->max_bindings;
+		err = fastpath_frags_bpf__load(engine->frags);
+	}
+	if (!err)
+		err = engine_share_devices(engine);
+	if (!err)
+		err = engine_pin(engine, "tagged_frags",
+				 bpf_map__fd(engine->frags->maps.tagged_frags));
+	if (err) {
+		fastpath_frags_bpf__destroy(engine->frags);
+		engine->frags = NULL;
+	}
+	return err;
+}
+
 int engine_load(struct engine *engine, __u32 max_bindings)
 {
 	return engine_load_pinned(engine, max_bindings, 0);
@@ -265,18 +368,14 @@ int engine_load_pinned(struct engine *engine, __u32 max_bindings, pid_t pid)
 	err = engine_load_observers(engine);
 	if (err)
 		goto fail;
-	engine->fastpath = fastpath_bpf__open();
-	err = engine->fastpath ? 0 : -errno;
-	if (!err)
-		err = engine_share(engine, engine->fastpath->obj);
-	if (!err) {
-		engine->fastpath->rodata->max_bindings = max_bindings;
-		err = fastpath_bpf__load(engine->fastpath);
-	}
+	err = engine_load_fastpath(engine);
 	if (!err && pid)
 		err = pins_open(pid);
 	if (!err && pid && !engine->adopted)
 		err = engine_pin_maps(engine);
+	/* An array of programs is emptied once nobody but programs has it. */
+	if (!err)
+		err = engine_pin(engine, "tagged", bpf_map__fd(engine->fastpath->maps.tagged));
 	if (err)
 		goto fail;
 	return 0;
@@ -296,9 +395,55 @@ void engine_free(struct engine *engine)
 		engine_munmap(engine->uprobe->maps.allocations, engine->allocations);
 		engine_munmap(engine->uprobe->maps.probe_stats, engine->stats);
 	}
+	redirect_bpf__destroy(engine->redirect);
+	fastpath_frags_bpf__destroy(engine->frags);
+	fastpath_tc_bpf__destroy(engine->tc);
 	fastpath_bpf__destroy(engine->fastpath);
 	uprobe_bpf__destroy(engine->uprobe);
 	memset(engine, 0, sizeof(*engine));
+}
+
+int engine_add_device(const struct engine *engine, __u32 index, __u32 ifindex)
+{
+	const struct bpf_map *maps[] = {
+		engine->fastpath->maps.devices,
+		engine->frags ? engine->frags->maps.devices_frags : NULL,
+	};
+	struct tp_device device = {.index = index};
+	int device_of = bpf_map__fd(engine->fastpath->maps.device_of);
+
+	for (size_t i = 0; i < 2; i++)
+		if (maps[i] && bpf_map_update_elem(bpf_map__fd(maps[i]), &index, &ifindex, BPF_ANY))
+			return -errno;
+	if (bpf_map_update_elem(device_of, &ifindex, &device, BPF_NOEXIST) && errno != EEXIST)
+		return -errno;
+	return 0;
+}
+
+int engine_watch_redirects(struct engine *engine, __u64 netns, bool all)
+{
+	int err;
+
+	engine->redirect = redirect_bpf__open();
+	err = engine->redirect ? engine_share(engine, engine->redirect->obj) : -errno;
+	if (err)
+		return err;
+	engine->redirect->data->devices_id[0] = map_id(engine->fastpath->maps.devices);
+	if (engine->frags)
+		engine->redirect->data->devices_id[1] = map_id(engine->frags->maps.devices_frags);
+	engine->redirect->rodata->netns = netns;
+	bpf_program__set_autoload(engine->redirect->progs.turnpike_devmap_xmit, all);
+	err = redirect_bpf__load(engine->redirect);
+	return err ? err : redirect_bpf__attach(engine->redirect);
+}
+
+__u64 engine_lost_redirects(const struct engine *engine, __u32 device)
+{
+	__u64 frames = 0;
+
+	if (engine->redirect)
+		bpf_map_lookup_elem(bpf_map__fd(engine->redirect->maps.lost), &device, &frames);
+	return frames;
 }
 
 int engine_counters(const struct engine *engine, __u64 *ret)

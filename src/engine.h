@@ -13,6 +13,9 @@ struct bpf_object;
 struct engine {
 	struct uprobe_bpf *uprobe;
 	struct fastpath_bpf *fastpath;
+	struct fastpath_tc_bpf *tc;	  /* NULL: not needed yet; so is the next */
+	struct fastpath_frags_bpf *frags; /* of Linux 5.18 and later */
+	struct redirect_bpf *redirect;
 	__u32 max_bindings;
 	pid_t pid;     /* the server whose pins they are; 0: nothing is pinned */
 	bool adopted;  /* the table is an earlier run's */
@@ -47,8 +50,25 @@ int engine_share(const struct engine *engine, struct bpf_object *object);
 /* Lets what FD is outlive the process; nothing if the engine's maps don't. */
 int engine_pin(const struct engine *engine, const char *name, int fd);
 
+/* Load what `tc` and `frags` are for, if it isn't yet. -EOPNOTSUPP: the kernel can't. */
+int engine_need_tc(struct engine *engine);
+int engine_need_frags(struct engine *engine);
+
 /* Takes everything down. Accepts a zeroed engine. */
 void engine_free(struct engine *engine);
+
+/* An interface that packets may leave by, under its index in `devices`. */
+int engine_add_device(const struct engine *engine, __u32 index, __u32 ifindex);
+
+/*
+ * Attaches what watches for redirected frames that are lost, of a server in the
+ * network namespace of inode NETNS; ALL if the kernel doesn't say which devices
+ * can transmit XDP frames.
+ */
+int engine_watch_redirects(struct engine *engine, __u64 netns, bool all);
+
+/* Frames that were redirected to a device (index in `devices`) and lost there. */
+__u64 engine_lost_redirects(const struct engine *engine, __u32 device);
 
 /* Sums the per-CPU counters into RET[TP_COUNTERS]. */
 int engine_counters(const struct engine *engine, __u64 *ret);

@@ -4,33 +4,18 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <net/if_arp.h>
-#include <linux/neighbour.h>
+#include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
-#include <libmnl/libmnl.h>
-#include "src/netlink.h"
-
-#define NEIGHBOURS                                                                                 \
-	1024 /* of which changes are told from mere refreshes; more: every event counts */
-
-struct neighbour {
-	uint32_t ifindex;
-	struct address address;
-	uint8_t mac[6];
-};
-
-struct netlink {
-	struct mnl_socket *ask, *watch;
-	unsigned int sequence;
-	struct neighbour known[NEIGHBOURS];
-	unsigned int neighbours;
-	bool changed;
-};
+#include "src/rtnetlink.h"
 
 static const int netlink_groups[] = {
-	RTNLGRP_LINK,	   RTNLGRP_NEIGH,	RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE,
-	RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE,  RTNLGRP_IPV6_RULE,
+	RTNLGRP_LINK,	    RTNLGRP_NEIGH,     RTNLGRP_IPV4_IFADDR,
+	RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_IFADDR,
+	RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP,
 };
 
 static struct mnl_socket *netlink_socket(void)
@@ -44,56 +29,93 @@ static struct mnl_socket *netlink_socket(void)
 	return socket;
 }
 
-struct netlink *netlink_open(void)
+static int watch_open(struct netlink *netlink)
 {
-	struct netlink *netlink = calloc(1, sizeof(*netlink));
 	int fd, size = 1 << 20;
 
-	if (!netlink)
-		return NULL;
-	netlink->ask = netlink_socket();
 	netlink->watch = netlink_socket();
-	if (!netlink->ask || !netlink->watch)
-		goto fail;
+	if (!netlink->watch)
+		return -errno;
 	fd = mnl_socket_get_fd(netlink->watch);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	if (fcntl(fd, F_SETFL, O_NONBLOCK))
-		goto fail;
+		return -errno;
 	for (size_t i = 0; i < sizeof(netlink_groups) / sizeof(netlink_groups[0]); i++)
 		if (mnl_socket_setsockopt(netlink->watch, NETLINK_ADD_MEMBERSHIP,
 					  (void *)&netlink_groups[i], sizeof(int)))
-			goto fail;
-	return netlink;
-fail:
+			return -errno;
+	return 0;
+}
+
+/* Watched together, for who waits. */
+static int poll_open(struct netlink *netlink)
+{
+	struct mnl_socket *const watched[] = {netlink->watch, netlink->netdev_watch};
+	struct epoll_event event = {.events = EPOLLIN};
+
+	netlink->poll = epoll_create1(EPOLL_CLOEXEC);
+	if (netlink->poll < 0)
+		return -errno;
+	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
+		if (watched[i] &&
+		    epoll_ctl(netlink->poll, EPOLL_CTL_ADD, mnl_socket_get_fd(watched[i]), &event))
+			return -errno;
+	return 0;
+}
+
+struct netlink *netlink_open(uid_t uid)
+{
+	struct netlink *netlink = calloc(1, sizeof(*netlink));
+	int err;
+
+	if (!netlink)
+		return NULL;
+	netlink->uid = uid;
+	netlink->poll = -1;
+	netlink->ask = netlink_socket();
+	err = netlink->ask ? watch_open(netlink) : -errno;
+	if (!err)
+		err = netdev_open(netlink);
+	if (!err)
+		err = poll_open(netlink);
+	if (!err)
+		return netlink;
 	netlink_close(netlink);
+	errno = -err;
 	return NULL;
 }
 
 void netlink_close(struct netlink *netlink)
 {
+	struct mnl_socket *sockets[4] = {};
+
 	if (!netlink)
 		return;
-	if (netlink->ask)
-		mnl_socket_close(netlink->ask);
-	if (netlink->watch)
-		mnl_socket_close(netlink->watch);
+	sockets[0] = netlink->ask;
+	sockets[1] = netlink->watch;
+	sockets[2] = netlink->generic;
+	sockets[3] = netlink->netdev_watch;
+	for (size_t i = 0; i < 4; i++)
+		if (sockets[i])
+			mnl_socket_close(sockets[i]);
+	if (netlink->poll >= 0)
+		close(netlink->poll);
 	free(netlink);
 }
 
-/* Sends a request and hands its answers to CALLBACK. */
-static int netlink_talk(struct netlink *netlink, struct nlmsghdr *header, mnl_cb_t callback,
-			void *data)
+int netlink_talk(struct netlink *netlink, struct mnl_socket *socket, struct nlmsghdr *header,
+		 mnl_cb_t callback, void *data)
 {
 	char buffer[32768];
-	unsigned int port = mnl_socket_get_portid(netlink->ask);
+	unsigned int port = mnl_socket_get_portid(socket);
 	ssize_t length;
 	int ret = MNL_CB_OK;
 
 	header->nlmsg_seq = ++netlink->sequence;
-	if (mnl_socket_sendto(netlink->ask, header, header->nlmsg_len) < 0)
+	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
 		return -errno;
 	while (ret > MNL_CB_STOP) {
-		length = mnl_socket_recvfrom(netlink->ask, buffer, sizeof(buffer));
+		length = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 		if (length < 0)
 			return -errno;
 		ret = mnl_cb_run(buffer, length, header->nlmsg_seq, port, callback, data);
@@ -103,7 +125,7 @@ static int netlink_talk(struct netlink *netlink, struct nlmsghdr *header, mnl_cb
 	return 0;
 }
 
-static struct nlmsghdr *netlink_request(void *buffer, uint16_t type, uint16_t flags)
+struct nlmsghdr *netlink_request(void *buffer, uint16_t type, uint16_t flags)
 {
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
 
@@ -112,14 +134,33 @@ static struct nlmsghdr *netlink_request(void *buffer, uint16_t type, uint16_t fl
 	return header;
 }
 
-static bool link_is_veth(const struct nlattr *nest)
+static void vlan_found(const struct nlattr *nest, struct netlink_link *link)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each_nested(
-		attr, nest) if (mnl_attr_get_type(attr) ==
-				IFLA_INFO_KIND) return !strcmp(mnl_attr_get_str(attr), "veth");
-	return false;
+	mnl_attr_for_each_nested(attr, nest)
+	{
+		if (mnl_attr_get_type(attr) == IFLA_VLAN_ID)
+			link->vlan_id = mnl_attr_get_u16(attr);
+		if (mnl_attr_get_type(attr) == IFLA_VLAN_PROTOCOL)
+			link->vlan_proto = mnl_attr_get_u16(attr);
+	}
+}
+
+static void kind_found(const struct nlattr *nest, struct netlink_link *link)
+{
+	const struct nlattr *attr, *data = NULL;
+
+	mnl_attr_for_each_nested(attr, nest)
+	{
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
+			strncpy(link->kind, mnl_attr_get_str(attr), sizeof(link->kind) - 1);
+		if (mnl_attr_get_type(attr) == IFLA_INFO_DATA)
+			data = attr;
+	}
+	link->veth = !strcmp(link->kind, "veth");
+	if (data && !strcmp(link->kind, "vlan"))
+		vlan_found(data, link);
 }
 
 static int link_found(const struct nlmsghdr *header, void *data)
@@ -147,7 +188,13 @@ static int link_found(const struct nlmsghdr *header, void *data)
 									: mnl_attr_get_u32(attr);
 			break;
 		case IFLA_LINKINFO:
-			link->veth = link_is_veth(attr);
+			kind_found(attr, link);
+			break;
+		case IFLA_LINK:
+			link->other = mnl_attr_get_u32(attr);
+			break;
+		case IFLA_LINK_NETNSID:
+			link->other_netns = mnl_attr_get_u32(attr);
 			break;
 		}
 	}
@@ -161,8 +208,9 @@ int netlink_link(struct netlink *netlink, uint32_t ifindex, struct netlink_link 
 	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(header, sizeof(*info));
 
 	memset(ret, 0, sizeof(*ret));
+	ret->other_netns = -1;
 	info->ifi_index = ifindex;
-	return netlink_talk(netlink, header, link_found, ret);
+	return netlink_talk(netlink, netlink->ask, header, link_found, ret);
 }
 
 struct address_walk {
@@ -170,8 +218,7 @@ struct address_walk {
 	void *data;
 };
 
-/* The attribute's address, or none (family 0) if it is of another length. */
-static struct address attr_address(const struct nlattr *attr, uint8_t family)
+struct address netlink_attr_address(const struct nlattr *attr, uint8_t family)
 {
 	struct address none = {};
 
@@ -181,7 +228,7 @@ static struct address attr_address(const struct nlattr *attr, uint8_t family)
 	return address_of(family, mnl_attr_get_payload(attr));
 }
 
-static void put_address(struct nlmsghdr *header, uint16_t type, const struct address *address)
+void netlink_put_address(struct nlmsghdr *header, uint16_t type, const struct address *address)
 {
 	mnl_attr_put(header, type, address_length(address->family), address->byte);
 }
@@ -199,7 +246,7 @@ static int address_found(const struct nlmsghdr *header, void *data)
 	{
 		if (mnl_attr_get_type(attr) == IFA_LOCAL ||
 		    (mnl_attr_get_type(attr) == IFA_ADDRESS && !address.family))
-			address = attr_address(attr, info->ifa_family);
+			address = netlink_attr_address(attr, info->ifa_family);
 	}
 	if (address.family)
 		walk->each(info->ifa_index, &address, walk->data);
@@ -214,7 +261,7 @@ int netlink_addresses(struct netlink *netlink, netlink_address_fn *each, void *d
 	struct address_walk walk = {each, data};
 
 	info->ifa_family = AF_UNSPEC;
-	return netlink_talk(netlink, header, address_found, &walk);
+	return netlink_talk(netlink, netlink->ask, header, address_found, &walk);
 }
 
 static int route_found(const struct nlmsghdr *header, void *data)
@@ -232,7 +279,7 @@ static int route_found(const struct nlmsghdr *header, void *data)
 			route->ifindex = mnl_attr_get_u32(attr);
 			break;
 		case RTA_GATEWAY:
-			route->next = attr_address(attr, info->rtm_family);
+			route->next = netlink_attr_address(attr, info->rtm_family);
 			break;
 		case RTA_VIA: /* IPv4 by an IPv6 gateway: left to the server */
 			route->unusable = true;
@@ -250,7 +297,7 @@ static int route_found(const struct nlmsghdr *header, void *data)
 int netlink_route(struct netlink *netlink, const struct address *source,
 		  const struct address *destination, struct netlink_route *ret)
 {
-	char buffer[MNL_NLMSG_HDRLEN + 128];
+	char buffer[MNL_NLMSG_HDRLEN + 256];
 	struct nlmsghdr *header = netlink_request(buffer, RTM_GETROUTE, 0);
 	struct rtmsg *info = mnl_nlmsg_put_extra_header(header, sizeof(*info));
 
@@ -259,140 +306,112 @@ int netlink_route(struct netlink *netlink, const struct address *source,
 	info->rtm_family = destination->family;
 	info->rtm_dst_len = 8 * address_length(destination->family);
 	info->rtm_src_len = 8 * address_length(source->family);
-	put_address(header, RTA_DST, destination);
-	put_address(header, RTA_SRC, source);
-	return netlink_talk(netlink, header, route_found, ret);
+	netlink_put_address(header, RTA_DST, destination);
+	netlink_put_address(header, RTA_SRC, source);
+	mnl_attr_put_u8(header, RTA_IP_PROTO, IPPROTO_UDP);
+	mnl_attr_put_u32(header, RTA_UID, netlink->uid);
+	return netlink_talk(netlink, netlink->ask, header, route_found, ret);
 }
 
-static bool neighbour_parse(const struct nlmsghdr *header, struct neighbour *ret)
-{
-	const struct ndmsg *info = mnl_nlmsg_get_payload(header);
-	const struct nlattr *attr;
-	bool mac = false;
+/* What a rule may ask for that a question by addresses alone doesn't have. */
+enum { RULE_DSCP = 25, RULE_FLOW_LABEL = 26 }; /* FRA_DSCP, FRA_FLOWLABEL of newer headers */
 
-	memset(ret, 0, sizeof(*ret));
-	ret->ifindex = info->ndm_ifindex;
-	mnl_attr_for_each(attr, header, sizeof(*info))
+static int rule_found(const struct nlmsghdr *header, void *data)
+{
+	const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(header);
+	bool *by_more = data;
+	const struct nlattr *attr;
+
+	*by_more = *by_more || rule->tos;
+	mnl_attr_for_each(attr, header, sizeof(*rule))
 	{
-		if (mnl_attr_get_type(attr) == NDA_DST)
-			ret->address = attr_address(attr, info->ndm_family);
-		if (mnl_attr_get_type(attr) == NDA_LLADDR && mnl_attr_get_payload_len(attr) == 6) {
-			memcpy(ret->mac, mnl_attr_get_payload(attr), 6);
-			mac = true;
+		switch (mnl_attr_get_type(attr)) {
+		case FRA_SPORT_RANGE:
+		case FRA_DPORT_RANGE:
+		case RULE_DSCP:
+		case RULE_FLOW_LABEL:
+			*by_more = true;
 		}
 	}
-	return mac && ret->address.family && header->nlmsg_type == RTM_NEWNEIGH &&
-	       info->ndm_state & (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE |
-				  NUD_STALE | NUD_DELAY);
+	return MNL_CB_OK;
 }
 
-/* Remembers a neighbour's MAC; true if that is news. */
-static bool neighbour_learn(struct netlink *netlink, const struct neighbour *n, bool valid)
+bool netlink_rules_by_more(struct netlink *netlink)
 {
-	struct neighbour none = {.ifindex = n->ifindex, .address = n->address};
-	const struct neighbour *now = valid ? n : &none;
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+	char buffer[MNL_NLMSG_HDRLEN + 64];
+	struct fib_rule_hdr *rule;
+	struct nlmsghdr *header;
 
-	for (unsigned int i = 0; i < netlink->neighbours; i++) {
-		struct neighbour *known = &netlink->known[i];
-
-		if (known->ifindex != n->ifindex || !address_equal(&known->address, &n->address))
-			continue;
-		if (!memcmp(known->mac, now->mac, sizeof(now->mac)))
-			return false;
-		*known = *now;
-		return true;
+	if (netlink->rules_known)
+		return netlink->rules_by_more;
+	netlink->rules_by_more = false;
+	for (size_t i = 0; i < sizeof(families); i++) {
+		header = netlink_request(buffer, RTM_GETRULE, NLM_F_DUMP);
+		rule = mnl_nlmsg_put_extra_header(header, sizeof(*rule));
+		rule->family = families[i];
+		netlink_talk(netlink, netlink->ask, header, rule_found, &netlink->rules_by_more);
 	}
-	if (netlink->neighbours < NEIGHBOURS)
-		netlink->known[netlink->neighbours++] = *now;
-	return true;
-}
-
-struct neighbour_answer {
-	struct netlink *netlink;
-	struct neighbour neighbour;
-	bool valid;
-};
-
-static int neighbour_found(const struct nlmsghdr *header, void *data)
-{
-	struct neighbour_answer *answer = data;
-
-	answer->valid = neighbour_parse(header, &answer->neighbour);
-	return MNL_CB_STOP;
-}
-
-/* What `ip neigh ... use` does: has the kernel resolve or confirm the neighbour. */
-static void neighbour_use(struct netlink *netlink, uint32_t ifindex, const struct address *address)
-{
-	char buffer[MNL_NLMSG_HDRLEN + 128];
-	struct nlmsghdr *header =
-		netlink_request(buffer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK);
-	struct ndmsg *info = mnl_nlmsg_put_extra_header(header, sizeof(*info));
-
-	info->ndm_family = address->family;
-	info->ndm_ifindex = ifindex;
-	info->ndm_flags = NTF_USE;
-	put_address(header, NDA_DST, address);
-	netlink_talk(netlink, header, NULL, NULL);
-}
-
-int netlink_neighbour(struct netlink *netlink, uint32_t ifindex, const struct address *address,
-		      uint8_t *ret_mac)
-{
-	char buffer[MNL_NLMSG_HDRLEN + 128];
-	struct nlmsghdr *header = netlink_request(buffer, RTM_GETNEIGH, 0);
-	struct ndmsg *info = mnl_nlmsg_put_extra_header(header, sizeof(*info));
-	struct neighbour_answer answer = {.netlink = netlink};
-	int err;
-
-	info->ndm_family = address->family;
-	info->ndm_ifindex = ifindex;
-	put_address(header, NDA_DST, address);
-	err = netlink_talk(netlink, header, neighbour_found, &answer);
-	if (!err && answer.valid) {
-		neighbour_learn(netlink, &answer.neighbour, true);
-		memcpy(ret_mac, answer.neighbour.mac, 6);
-		return 0;
-	}
-	neighbour_use(netlink, ifindex, address);
-	return -ENOENT;
+	netlink->rules_known = true;
+	return netlink->rules_by_more;
 }
 
 int netlink_watch_fd(const struct netlink *netlink)
 {
-	return mnl_socket_get_fd(netlink->watch);
+	return netlink->poll;
 }
 
 static int change_found(const struct nlmsghdr *header, void *data)
 {
 	struct netlink *netlink = data;
-	struct neighbour neighbour;
-	bool valid;
 
-	if (header->nlmsg_type == RTM_NEWNEIGH || header->nlmsg_type == RTM_DELNEIGH) {
-		valid = neighbour_parse(header, &neighbour);
-		/* Multicast needs no resolving; its entries come and go with what is sent. */
-		if (!neighbour.address.family || address_is_multicast(&neighbour.address) ||
-		    !neighbour_learn(netlink, &neighbour, valid))
-			return MNL_CB_OK;
+	switch (header->nlmsg_type) {
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+		if (neighbours_news(netlink, header))
+			netlink->changed = true;
+		return MNL_CB_OK;
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		netlink->rules_known = false;
+		break;
 	}
 	netlink->changed = true;
 	return MNL_CB_OK;
 }
 
-bool netlink_watch_changed(struct netlink *netlink)
+/* Reads all that waits at SOCKET; the kernel may have dropped some. */
+static void watch_read(struct netlink *netlink, struct mnl_socket *socket, mnl_cb_t found)
 {
 	char buffer[32768];
 	ssize_t length;
 
-	netlink->changed = false;
 	for (;;) {
-		length = mnl_socket_recvfrom(netlink->watch, buffer, sizeof(buffer));
-		if (length < 0 && errno == ENOBUFS) /* something was missed: anything may be new */
+		length = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+		if (length < 0 && errno == ENOBUFS) { /* anything may be new */
+			netlink->neighbours = 0;
+			netlink->rules_known = false;
 			netlink->changed = true;
-		else if (length < 0)
-			return netlink->changed;
-		else
-			mnl_cb_run(buffer, length, 0, 0, change_found, netlink);
+		} else if (length < 0) {
+			return;
+		} else {
+			mnl_cb_run(buffer, length, 0, 0, found, netlink);
+		}
 	}
+}
+
+static int features_changed(const struct nlmsghdr *header, void *data)
+{
+	(void)header;
+	((struct netlink *)data)->changed = true;
+	return MNL_CB_OK;
+}
+
+bool netlink_watch_changed(struct netlink *netlink)
+{
+	netlink->changed = false;
+	watch_read(netlink, netlink->watch, change_found);
+	if (netlink->netdev_watch)
+		watch_read(netlink, netlink->netdev_watch, features_changed);
+	return netlink->changed;
 }

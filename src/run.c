@@ -42,8 +42,8 @@ static const struct argp_option run_options[] = {
 	 "learn from the server's functions, its packets, or the former where it can (default: "
 	 "auto)",
 	 0},
-	{"hook", OPTION_HOOK, "auto|xdp|xdp-generic", 0,
-	 "where packets are relayed (default: auto, native XDP where the driver can)", 0},
+	{"hook", OPTION_HOOK, "auto|xdp|xdp-generic|tc", 0,
+	 "where packets are relayed (default: auto, what suits each interface)", 0},
 	{"max-bindings", OPTION_MAX_BINDINGS, "N", 0,
 	 "channels at a time, 1 to 1000000 (default: 65536)", 0},
 	{"lease", OPTION_LEASE, "SECONDS", 0,
@@ -103,10 +103,8 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 			return options_error("--mode: `%s` is not auto, uprobe or snoop", argument);
 		return 0;
 	case OPTION_HOOK:
-		options->generic = !strcmp(argument, "xdp-generic");
-		options->native = !strcmp(argument, "xdp");
-		if (!options->generic && !options->native && strcmp(argument, "auto"))
-			return options_error("--hook: `%s` is not auto, xdp or xdp-generic",
+		if (!hook_parse(argument, &options->hook))
+			return options_error("--hook: `%s` is not auto, xdp, xdp-generic or tc",
 					     argument);
 		return 0;
 	case OPTION_MAX_BINDINGS:

@@ -17,8 +17,8 @@
 #include <libmnl/libmnl.h>
 #include "src/server.h"
 
-/* The thread group that PID is a member of; 0 if there is no such thread. */
-static pid_t server_tgid(pid_t pid)
+/* The thread group that PID is a member of, and as whom it runs; 0 if there is no such thread. */
+static pid_t server_tgid(pid_t pid, uid_t *ret_uid)
 {
 	char path[32], line[128];
 	pid_t tgid = 0;
@@ -29,7 +29,8 @@ static pid_t server_tgid(pid_t pid)
 	if (!file)
 		return 0;
 	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "Tgid: %d", &tgid) == 1)
+		if (sscanf(line, "Tgid: %d", &tgid) != 1 &&
+		    sscanf(line, "Uid: %*u %u", ret_uid) == 1)
 			break;
 	fclose(file);
 	return tgid;
@@ -50,7 +51,7 @@ static int server_netns(pid_t pid, uint64_t *ret)
 int server_open(pid_t pid, struct server *ret, char *why, size_t size)
 {
 	struct server server = {.pid = pid, .pidfd = -1};
-	pid_t tgid = server_tgid(pid);
+	pid_t tgid = server_tgid(pid, &server.uid);
 	ssize_t length;
 
 	if (tgid != pid) {

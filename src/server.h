@@ -11,6 +11,7 @@
 
 struct server {
 	pid_t pid;
+	uid_t uid;	    /* that it runs as */
 	int pidfd;	    /* readable once the process has ended */
 	char exe_link[32];  /* /proc/PID/exe: opens the right file in any mount namespace */
 	char exe[PATH_MAX]; /* what it links to, for people */

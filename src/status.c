@@ -332,16 +332,22 @@ static void add_kernel_observers(cJSON *server, const struct supervisor *s)
 			    watch_seen(watch, TP_SEEN_CRASH), "");
 }
 
-static void add_interfaces(cJSON *server, const struct interfaces *interfaces)
+static void add_interfaces(cJSON *server, const struct engine *engine,
+			   const struct interfaces *interfaces)
 {
 	cJSON *array = cJSON_AddArrayToObject(server, "interfaces");
 	cJSON *object;
 
 	for (size_t i = 0; i < interfaces->count; i++) {
+		if (!interfaces->at[i].ifindex)
+			continue;
 		object = cJSON_CreateObject();
 		cJSON_AddStringToObject(object, "name", interfaces->at[i].name);
 		cJSON_AddNumberToObject(object, "ifindex", interfaces->at[i].ifindex);
-		cJSON_AddStringToObject(object, "hook", interfaces->at[i].hook);
+		cJSON_AddStringToObject(object, "hook", hook_name(interfaces->at[i].hook));
+		cJSON_AddStringToObject(object, "why", interfaces->at[i].why);
+		cJSON_AddBoolToObject(object, "multi_buffer", interfaces->at[i].link.frags);
+		cJSON_AddNumberToObject(object, "lost_redirects", engine_lost_redirects(engine, i));
 		cJSON_AddItemToArray(array, object);
 	}
 }
@@ -366,6 +372,7 @@ static const struct {
 	[TP_PASSED_HEARTBEAT] = {"passed", "heartbeat"},
 	[TP_PASSED_EXPIRED] = {"passed", "expired"},
 	[TP_PASSED_HEADROOM] = {"passed", "headroom"},
+	[TP_PASSED_EGRESS] = {"passed", "egress"},
 	[TP_DROPPED_POLICED] = {"dropped", "policed"},
 	[TP_ERROR_REDIRECT] = {"errors", "redirect"},
 	[TP_ERROR_TABLE_FULL] = {"errors", "table_full"},
@@ -403,7 +410,7 @@ static char *status_json(const struct supervisor *s)
 	cJSON_AddNumberToObject(server, "netns", s->server.netns);
 	add_observers(server, s);
 	add_kernel_observers(server, s);
-	add_interfaces(server, &s->interfaces);
+	add_interfaces(server, &s->engine, &s->interfaces);
 	add_bindings(server, &s->engine);
 	add_counters(server, &s->engine);
 	if (s->observers.snooped)

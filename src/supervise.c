@@ -114,40 +114,27 @@ static int supervise_settings(struct supervisor *s, char *why)
 	if (s->observers.snooped & SNOOP_COMMIT && s->snoop.settings.limited) {
 		say(why,
 		    "process %d limits the bandwidth of sessions (%s), which packets don't tell "
-		    "of: "
-		    "it can't be snooped; a symbol map or debug information is needed",
+		    "of: it can't be snooped; a symbol map or debug information is needed",
 		    s->server.pid, wire.limit_option);
 		return -EOPNOTSUPP;
 	}
 	return 0;
 }
 
-/*
- * The process whose pins ours will be; 0: nothing of this run outlives it. What is snooped does
- * not: sessions are known to this run alone, and no other would see their ends.
- */
-static pid_t supervise_pins(const struct supervisor *s)
-{
-	int err;
-
-	pins_each(sweep, NULL);
-	if (s->observers.snooped) {
-		pins_remove(s->server.pid);
-		return 0;
-	}
-	err = pins_open(s->server.pid);
-	if (!err)
-		return s->server.pid;
-	log_warning("can't pin anything under /sys/fs/bpf: %s; if turnpike is killed, all goes "
-		    "back to the server",
-		    strerror(-err));
-	return 0;
-}
-
 static int supervise_load(struct supervisor *s, char *why)
 {
-	int err = engine_load_pinned(&s->engine, s->options.max_bindings, supervise_pins(s));
+	int err = pins_open(s->server.pid);
 
+	if (err)
+		log_warning("can't pin anything under /sys/fs/bpf: %s; if turnpike is killed, all "
+			    "goes back to the server",
+			    strerror(-err));
+	pins_each(sweep, NULL);
+	/* What packets told is not known to the next run, so it doesn't outlive this one. */
+	if (s->observers.snooped && !err)
+		pins_remove(s->server.pid);
+	err = engine_load_pinned(&s->engine, s->options.max_bindings,
+				 err || s->observers.snooped ? 0 : s->server.pid);
 	if (!err && s->observers.snooped)
 		err = snoop_load(&s->snoop, &s->engine);
 	if (err) {
@@ -157,10 +144,11 @@ static int supervise_load(struct supervisor *s, char *why)
 		    strerror(-err));
 		return err;
 	}
+	s->hops.engine = &s->engine;
 	if (s->engine.adopted) {
 		log_info("adopted: what an earlier turnpike left in the kernel for process %d",
 			 s->server.pid);
-		hops_invalidate(&s->engine);
+		hops_invalidate(&s->hops);
 	}
 	s->attach.skeleton = s->engine.uprobe;
 	return 0;
@@ -177,15 +165,16 @@ static int supervise_interfaces(struct supervisor *s, char *why)
 		    strerror(-err));
 		return err;
 	}
-	s->netlink = netlink_open();
+	s->netlink = netlink_open(s->server.uid);
 	if (!s->netlink) {
 		say(why, "can't open a netlink socket: %s", strerror(errno));
 		return -errno;
 	}
 	s->interfaces.engine = &s->engine;
 	s->interfaces.netlink = s->netlink;
-	s->interfaces.generic_only = s->options.generic;
-	s->interfaces.native_only = s->options.native;
+	s->interfaces.hook = s->options.hook;
+	s->hops.netlink = s->netlink;
+	s->hops.interfaces = &s->interfaces;
 	if (s->engine.adopted) {
 		err = interfaces_adopt(&s->interfaces);
 		if (err) {
@@ -312,9 +301,13 @@ static void log_notice(struct supervisor *s, const struct tp_notice *n)
 /* Those that were attached since it was last called. */
 static void say_interfaces(struct supervisor *s)
 {
-	for (; s->interfaces_said < s->interfaces.count; s->interfaces_said++)
-		log_info("interface %s: %s", s->interfaces.at[s->interfaces_said].name,
-			 s->interfaces.at[s->interfaces_said].hook);
+	struct interface *at = s->interfaces.at;
+
+	for (; at < s->interfaces.at + s->interfaces.count; at++) {
+		if (at->ifindex && !at->said)
+			log_info("interface %s: %s: %s", at->name, hook_name(at->hook), at->why);
+		at->said = at->ifindex;
+	}
 }
 
 /* The interface that peers' packets come in by may not be ours yet. */
@@ -341,21 +334,23 @@ static int on_notice(void *context, void *data, size_t size)
 	log_notice(s, n);
 	if (n->kind == TP_NOTICE_COMMIT) {
 		cover_relay(s, n);
-		hops_resolve(&s->engine, s->netlink, &s->interfaces, n->handle, TP_UP);
-		hops_resolve(&s->engine, s->netlink, &s->interfaces, n->handle, TP_DOWN);
+		hops_resolve(&s->hops, n->handle, TP_UP);
+		hops_resolve(&s->hops, n->handle, TP_DOWN);
 	}
 	if (n->kind == TP_NOTICE_HOP)
-		hops_resolve(&s->engine, s->netlink, &s->interfaces, n->handle, n->direction);
+		hops_resolve(&s->hops, n->handle, n->direction);
+	if (n->kind == TP_NOTICE_TROUBLE && interfaces_trouble(&s->interfaces, n))
+		hops_invalidate(&s->hops);
 	say_interfaces(s);
 	return 0;
 }
 
 static bool has_socket_probes(const struct supervisor *s)
 {
-	for (unsigned int i = 0; i < s->symbols->events; i++)
+	for (unsigned int i = 0; s->symbols && i < s->symbols->events; i++)
 		if (s->symbols->event[i].kind == TP_EVENT_SOCKET_CLOSED)
 			return s->symbols->event[i].probes;
-	return false;
+	return s->observers.snooped & SNOOP_SOCKET_CLOSED;
 }
 
 static int supervise_watch(struct supervisor *s, char *why)
@@ -368,6 +363,10 @@ static int supervise_watch(struct supervisor *s, char *why)
 		say(why, "can't read the ring buffer: %s", strerror(errno));
 		return -errno;
 	}
+	err = engine_watch_redirects(&s->engine, s->server.netns,
+				     !netlink_says_features(s->netlink));
+	if (err)
+		log_warning("can't watch for lost redirects: %s", strerror(-err));
 	WRITE_ONCE(s->engine.config->live[0], s->server.pid);
 	err = watch_start(&s->watch, &s->engine, s->options.sockets);
 	if (!err)
@@ -495,10 +494,8 @@ int supervise_loop(struct supervisor *s)
 			err = -ESRCH;
 		if (fds[SIGNAL].revents)
 			break;
-		if (fds[NETWORK].revents && netlink_watch_changed(s->netlink)) {
-			hops_invalidate(&s->engine);
+		if (fds[NETWORK].revents && hops_watch(&s->hops))
 			snoop_addresses(&s->snoop, s->netlink);
-		}
 		if (fds[STATUS].revents)
 			status_answer(s);
 	}

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include "probes/attach.h"
 #include "src/engine.h"
+#include "src/hops.h"
 #include "src/interfaces.h"
 #include "src/observers.h"
 #include "src/server.h"
@@ -20,7 +21,7 @@ struct symbols;
 struct supervise_options {
 	pid_t pid;
 	const char *interfaces; /* NULL: found by themselves */
-	bool generic, native;	/* --hook: only that kind; neither: the best */
+	enum hook hook;
 	enum observers_mode mode;
 	__u32 max_bindings;
 	unsigned int lease; /* seconds that all goes on without us */
@@ -40,10 +41,10 @@ struct supervisor {
 	struct watch watch;
 	struct interfaces interfaces;
 	struct netlink *netlink;
+	struct hops hops;
 	struct ring_buffer *notices;
-	time_t swept;		/* when the table was last swept; seconds */
-	size_t interfaces_said; /* how many of them were logged */
-	int socket;		/* where `turnpike status` asks */
+	time_t swept; /* when the table was last swept; seconds */
+	int socket;   /* where `turnpike status` asks */
 	bool server_gone, full_said;
 };
 

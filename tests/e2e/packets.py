@@ -29,7 +29,7 @@ def udp(source, destination, payload, checksum="right"):
     head = struct.pack("!HHHH", source[1], destination[1], length, 0)
     pseudo = pseudo_sum(packed(source[0]), packed(destination[0]), length)
     right = 0xFFFF - ones_sum(struct.pack("!H", pseudo) + head + payload) or 0xFFFF
-    check = {"right": right, "none": 0, "wrong": right ^ 0x0101 or 0x0101}[checksum]
+    check = {"right": right, "none": 0, "wrong": right ^ 0x0101 or 0x0101, "begun": pseudo}[checksum]
     return head[:6] + struct.pack("!H", check) + payload
 
 

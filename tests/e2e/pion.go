@@ -41,6 +41,7 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
+		_ = conn.(*net.UDPConn).SetReadBuffer(4 << 20) // it reads all clients' packets in one loop
 		config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{
 			PacketConn: conn,
 			RelayAddressGenerator: &turn.RelayAddressGeneratorPortRange{

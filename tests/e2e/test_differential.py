@@ -5,6 +5,8 @@ come out at client and peer.
 DIFFERENTIAL_CASES (2000) and DIFFERENTIAL_SEED (the time) may be set. Left out, for the server's own answer depends on
 what it did before: TTL 1 (coturn 4.6.1 uses the previous packet's), and datagrams that outgrow the interface's MTU
 (it ends the session).
+
+At each hook: XDP, native and generic, and TC, where senders also leave checksums unfinished.
 """
 
 import os
@@ -18,7 +20,7 @@ import pytest
 
 from packets import ETH_IP, ETH_IPV6, decoded, ipv4, ipv6, udp, whole
 from turn import DATA_ATTR, INDICATION, SEND, XOR_PEER, Channel, Peer, TurnClient, message, works, xor_address
-from world import PEER4, PEER6, SERVER4, SERVER6, STOCK_COTURN, World, wait_for, within
+from world import PEER4, PEER6, SERVER4, SERVER6, STOCK_COTURN, World, sh, wait_for, within
 
 CASES = int(os.environ.get("DIFFERENTIAL_CASES", 2000))
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", time.time()))
@@ -30,19 +32,30 @@ LARGEST = MTU - 40 - 8 - 4 - 24  # with the widest headers, options, and bytes b
 UP, DOWN = 0, 1
 
 
+SOL_PACKET, PACKET_VNET_HDR, NEEDS_CSUM, CSUM_OFFSET = 263, 15, 1, 6
+
+
 class Wire:
     """The far end of one of the server's interfaces, by the frame."""
 
     def __init__(self, world, side, device):
-        self.sock = within(getattr(world, side), socket.socket, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-        within(getattr(world, side), self.sock.bind, (device, 0))
+        self.sock, self.sender = (self.open(world, getattr(world, side), device) for _ in range(2))
         self.sock.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
         self.sock.settimeout(2)
-        world.sockets.append(self.sock)
+        self.sender.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+
+    @staticmethod
+    def open(world, namespace, device):
+        sock = within(namespace, socket.socket, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        within(namespace, sock.bind, (device, 0))
+        world.sockets.append(sock)
+        return sock
 
     def send(self, frames):
-        for frame in frames:
-            self.sock.send(frame)
+        """(frame, where its UDP header begins if its checksum is only begun, else 0), each."""
+        for frame, start in frames:
+            self.sender.send(struct.pack("=BBHHHH", NEEDS_CSUM if start else 0, 0, 0, 0, start,
+                                         CSUM_OFFSET if start else 0) + frame)
 
     def flush(self):
         self.sock.setblocking(False)
@@ -161,15 +174,16 @@ def channel_data(random, number, data):
     return struct.pack("!HH", number, length) + data + behind
 
 
-def datagram(random, session, direction):
-    """The frames of one random datagram; more than one if it is fragmented."""
+def datagram(random, session, direction, checksums):
+    """The packets of one random datagram; more than one if it is fragmented. Each with where its UDP header begins if
+    its checksum is only begun, else 0."""
     (source, destination), v6 = session.ends(direction), ":" in session.ends(direction)[0][0]
     data = random.randbytes(random.choice([0, 1, 2, 3, 4, 5, 20, 159, 160, 1200, random.randrange(LARGEST)]))
     payload = channel_data(random, session.channel.number, data) if direction == UP else data
-    checksum = random.choice(["right"] * 8 + ["none", "wrong"])
+    checksum = random.choice(checksums)
     body = udp(source, destination, payload, checksum)
     ttl, tos = random.choice([2, 47, 63, 64, 65, 128, 255]), random.choice([0, 0x22, random.randrange(256)])
-    extra = random.choice([None] * 12 + ["fragments", "options"])
+    extra = random.choice([None] * 12 + ["fragments", "options"]) if checksum != "begun" else None
     if v6:
         label, make = random.randrange(1 << 20), [(body, 17)]
         if extra == "options":  # destination options: PadN
@@ -189,7 +203,8 @@ def datagram(random, session, direction):
             parts = [(body[:cut], 0x2000), (body[cut:], cut // 8)]
         packets = [ipv4(source[0], destination[0], part, ttl, tos, ident, fragment, options) for part, fragment in parts]
     trailer = random.randbytes(random.choice([0, 0, 0, random.randrange(20)]))
-    return [packet + trailer[:MTU - len(packet)] for packet in packets]
+    start = (40 if v6 else 20) if checksum == "begun" else 0
+    return [(packet + trailer[:MTU - len(packet)], start) for packet in packets]
 
 
 # ---- runs
@@ -197,8 +212,8 @@ def datagram(random, session, direction):
 class Run:
     """All batches through one set-up, and what came out of each."""
 
-    def __init__(self, world, sessions):
-        self.world, self.sessions = world, sessions
+    def __init__(self, world, sessions, checksums):
+        self.world, self.sessions, self.checksums = world, sessions, checksums
         self.wires = {UP: Wire(world, "client", "client0"), DOWN: Wire(world, "peer", "peer0")}
         links = world.server_links()
         macs = {side: bytes.fromhex(world.mac(side, device).replace(":", ""))
@@ -209,7 +224,8 @@ class Run:
     def batch(self, number, session, direction, packets):
         sentinel = b"sentinel %d %d;" % (number, random.getrandbits(60))
         kind = struct.pack("!H", ETH_IPV6 if ":" in session.ends(direction)[0][0] else ETH_IP)
-        self.wires[direction].send([self.heads[direction] + kind + packet for packet in packets])
+        self.wires[direction].send([(self.heads[direction] + kind + packet, start and start + 14)
+                                    for packet, start in packets])
         session.mark(direction, sentinel)
         out = self.wires[session.out(direction)].until(sentinel)
         session.drain()
@@ -224,7 +240,7 @@ def run_all(run):
     for number in range(CASES // BATCH):
         session = source.choice(run.sessions)
         direction = session.direction(source)
-        cases = [datagram(source, session, direction) for _ in range(BATCH)]
+        cases = [datagram(source, session, direction, run.checksums) for _ in range(BATCH)]
         results.append((cases, run.batch(number, session, direction, [frame for case in cases for frame in case])))
     return results
 
@@ -236,20 +252,34 @@ def show(number, cases, alone, ours):
     return "\n".join(text)
 
 
-@pytest.fixture
-def world():
-    with World() as made:
-        yield made
+class Offloading(World):
+    """The senders leave checksums to hardware that isn't there; the server's own devices finish them."""
+
+    def tune(self, namespace, device):
+        super().tune(namespace, device)
+        if namespace != self.server:
+            sh("nsenter", f"--net=/run/netns/{namespace}", "ethtool", "-K", device, "tx", "on")
 
 
-def test_differential(world):
-    print(f"seed {SEED}, {CASES} cases")
+CHECKSUMS = ["right"] * 8 + ["none", "wrong"]
+HOOKS = {"xdp": (World, CHECKSUMS), "xdp-generic": (World, CHECKSUMS), "tc": (Offloading, CHECKSUMS + ["begun"] * 8)}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_differential(hook):
+    print(f"seed {SEED}, {CASES} cases at {hook}")
+    made, checksums = HOOKS[hook]
+    with made() as world:
+        compare(world, hook, checksums)
+
+
+def compare(world, hook, checksums):
     coturn = world.start_coturn(STOCK_COTURN, ipv6=True, extra=["-m", "1"])
     sessions = [Session(world, *family) for family in FAMILIES] + [Hairpin(world, *hairpin) for hairpin in HAIRPINS]
-    run = Run(world, sessions)
+    run = Run(world, sessions, checksums)
     assert all(session.works() for session in sessions)
     alone = run_all(run)
-    turnpike = world.start_turnpike(coturn.pid).wait_ready()
+    turnpike = world.start_turnpike(coturn.pid, "--hook", hook).wait_ready()
     for session in sessions:
         session.bind()
         assert wait_for(session.works)

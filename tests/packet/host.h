@@ -56,7 +56,7 @@ static inline int host_transmit(struct host_frame *frame, const struct frame_bou
 	struct rewrite_headers h = {};
 	struct rewrite r;
 
-	if (rewrite_prepare(p, frame->end, shape, &sums, &r) || r.total > hop->mtu)
+	if (rewrite_prepare(p, frame->end, shape, &sums, PACKET_UNTOLD, &r) || r.total > hop->mtu)
 		return XDP_PASS;
 	rewrite_common(shape, leg, hop, &r, &h);
 	if (shape.out_v6)
@@ -86,7 +86,7 @@ static inline int host_run(struct host_frame *frame, const struct frame_bound *b
 		return XDP_PASS;
 	listener = p.udp->dest == b->binding.port[TP_SERVER];
 	relay = p.udp->dest == b->binding.port[TP_RELAY];
-	if ((!listener && !relay) || !packet_lengths(&p, frame->end, v6))
+	if ((!listener && !relay) || !packet_lengths(&p, frame->end - frame->data, v6))
 		return XDP_PASS;
 	header = (const void *)(p.udp + 1);
 	if (listener && (void *)(header + 2) <= (void *)frame->end && packet_is_channel(header[0]))

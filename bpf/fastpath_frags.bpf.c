@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The fast path at XDP, where a frame may be larger than a page: in several buffers, of which the
+ * first has the headers. */
+#define HOOK_FRAGS
+#include "bpf/tagged.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+SEC("xdp.frags")
+int turnpike_tagged_frags(struct xdp_md *ctx)
+{
+	return receive_tagged(ctx);
+}
+
+/* Set while loading: no program can be added that isn't of the same kind. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, int(void *));
+} tagged_frags SEC(".maps") = {.values = {(void *)&turnpike_tagged_frags}};
+
+SEC("xdp.frags")
+int turnpike_xdp_frags(struct xdp_md *ctx)
+{
+	int verdict = receive(ctx);
+
+	if (unlikely(verdict == TO_TAGGED)) {
+		bpf_tail_call(ctx, &tagged_frags, 0);
+		return XDP_PASS;
+	}
+	return verdict;
+}
