@@ -8,7 +8,8 @@
 
 #include <stddef.h>
 
-/* Listens on "ADDRESS:PORT" (IPv6 in brackets) or "PORT" of 127.0.0.1 until this process ends. WHY says what failed. */
+/* Listens on "ADDRESS:PORT" (IPv6 in brackets) or "PORT" of 127.0.0.1 until this process ends. WHY
+ * says what failed. */
 int metrics_start(const char *where, char *why, size_t size);
 
 #endif
