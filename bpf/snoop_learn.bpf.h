@@ -69,16 +69,16 @@ static __noinline int snoop_print(struct __sk_buff *skb, struct snoop_scratch *s
 				  __u32 size)
 {
 	__u64 hash = INDEX_GOLDEN;
-	__u32 length = size;
+	__u32 more = size - 1; /* as in snoop_text() */
 
 	if (size < SNOOP_SHORTEST)
 		return 0;
 	__builtin_memset(s->payload, 0, sizeof(s->payload));
-	if (length > SNOOP_PRINTED)
-		length = SNOOP_PRINTED;
-	barrier_var(length);
-	length &= 2 * SNOOP_PRINTED - 1;
-	if (!length || length > SNOOP_PRINTED || bpf_skb_load_bytes(skb, at, s->payload, length))
+	if (more > SNOOP_PRINTED - 1)
+		more = SNOOP_PRINTED - 1;
+	barrier_var(more);
+	more &= SNOOP_PRINTED - 1;
+	if (bpf_skb_load_bytes(skb, at, s->payload, more + 1))
 		return 0;
 	for (__u32 i = 0; i < SNOOP_PRINTED / 8; i++) {
 		hash = (hash ^ s->payload[i]) * INDEX_GOLDEN;

@@ -53,21 +53,22 @@ static __always_inline void snoop_take_request(const struct stun *m, struct snoo
 		r->peer[i] = m->peer[i];
 }
 
-/* At most SIZE - 1 bytes, a power of two less one, and a NUL. */
+/* At most TP_USER_LENGTH - 1 bytes, and a NUL. */
 static __always_inline void snoop_text(struct __sk_buff *skb, __u32 at,
 				       const struct stun_span *span, char *ret)
 {
-	__u32 length = span->length;
+	__u32 more =
+		span->length - 1; /* Linux 6.1 doesn't conclude from a comparison that it isn't 0 */
 
 	ret[0] = 0;
-	if (!length)
+	if (!span->length)
 		return;
-	if (length > TP_USER_LENGTH - 1)
-		length = TP_USER_LENGTH - 1;
-	barrier_var(length);
-	length &= TP_USER_LENGTH - 1;
-	if (length && !bpf_skb_load_bytes(skb, at + span->at, ret, length))
-		ret[length] = 0;
+	if (more > TP_USER_LENGTH - 2)
+		more = TP_USER_LENGTH - 2;
+	barrier_var(more);
+	more &= TP_USER_LENGTH - 1;
+	if (more < TP_USER_LENGTH - 1 && !bpf_skb_load_bytes(skb, at + span->at, ret, more + 1))
+		ret[more + 1] = 0;
 }
 _Static_assert(TP_USER_LENGTH == 128 && TP_REALM_LENGTH == TP_USER_LENGTH, "snoop_text's mask");
 

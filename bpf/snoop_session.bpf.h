@@ -123,33 +123,37 @@ static __always_inline void snoop_tell_channels(const struct snoop_permission_ke
 }
 
 /* A permission is good until EXPIRES. */
-__noinline int snoop_permit(const struct snoop_permission_key *key, __u64 expires)
+__noinline int snoop_permit(const struct snoop_permission_key *of, __u64 expires)
 {
 	struct snoop_permission_entry *p;
 	__u64 now = bpf_ktime_get_ns();
+	struct snoop_permission_key key;
 
-	if (!key)
+	if (!of)
 		return 0;
-	p = snoop_permission(key);
+	key = *of; /* Linux 6.1 takes no argument for a map's key */
+	p = snoop_permission(&key);
 	if (!p)
 		return 0;
 	WRITE_ONCE(p->permission.expires_ns, expires);
 	bpf_timer_start(&p->timer, expires > now ? expires - now : 0, 0);
-	snoop_tell_channels(key, &p->permission);
+	snoop_tell_channels(&key, &p->permission);
 	return 1;
 }
 
 /* Notes a channel with its permission, so that it is told; false: then it is not. */
-__noinline int snoop_note_channel(const struct snoop_permission_key *key, __u32 channel, __u32 port,
+__noinline int snoop_note_channel(const struct snoop_permission_key *of, __u32 channel, __u32 port,
 				  __u64 expires)
 {
+	struct snoop_permission_key key;
 	struct snoop_permission_entry *p;
 	struct snoop_channel *c, *place = 0;
 	__u64 now = bpf_ktime_get_ns();
 
-	if (!key)
+	if (!of)
 		return 0;
-	p = snoop_permission(key);
+	key = *of;
+	p = snoop_permission(&key);
 	if (!p)
 		return 0;
 	for (int i = 0; i < SNOOP_CHANNELS; i++) {

@@ -39,9 +39,12 @@ static __always_inline int tc_move(struct __sk_buff *skb, __u32 at, int by, __u3
 {
 	struct tc_scratch *s = bpf_map_lookup_elem(&scratch, &zero_key);
 
-	barrier_var(part);
 	if (!s || part < 1 || part > TC_CHUNK)
 		return -1;
+	/* Linux 6.1 doesn't conclude from the comparison that it isn't 0. */
+	part -= 1;
+	barrier_var(part);
+	part = (part & (TC_CHUNK - 1)) + 1;
 	return bpf_skb_load_bytes(skb, at, s->chunk, part) ||
 	       bpf_skb_store_bytes(skb, at + by, s->chunk, part, 0);
 }

@@ -94,7 +94,7 @@ int interface_keep(const struct engine *engine, const struct interface *at)
 /* An earlier run's link, if it is of the hook that is asked for: our program takes its place. */
 static int interface_adopt(struct interfaces *interfaces, struct interface *at)
 {
-	const struct engine *engine = interfaces->engine;
+	struct engine *engine = interfaces->engine;
 	char name[PINS_NAME];
 	int fd = engine->adopted ? pins_get(engine->pid, interface_pin(at, name)) : -ENOENT;
 	int err = fd < 0 ? fd : hook_adopt(engine, at->ifindex, fd, &at->hook, &at->link);

@@ -175,6 +175,11 @@ static int filter_calls(void)
 	return err;
 }
 
+int privileges_drop_all(void)
+{
+	return keep(0);
+}
+
 int privileges_drop(void)
 {
 	int err = keep(LASTING);

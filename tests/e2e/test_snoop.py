@@ -42,10 +42,20 @@ def world():
             print(f"\n$ {' '.join(process.args)}\n{process.output()[-3000:]}")
 
 
+def need_pion():
+    if not os.access(PION, os.X_OK):
+        pytest.skip("no pion server (tests/pion makes it)")
+
+
+def pion(world, **options):
+    need_pion()
+    return world.start_pion(**options)
+
+
 @pytest.fixture(params=["coturn", "pion"])
 def binary(request):
-    if request.param == "pion" and not os.access(PION, os.X_OK):
-        pytest.skip("no pion server (tests/pion makes it)")
+    if request.param == "pion":
+        need_pion()
     return STOCK_COTURN if request.param == "coturn" else PION
 
 

@@ -11,7 +11,7 @@ import test_families
 import turn
 from test_families import families  # noqa: F401 (fixture)
 from test_main import attach, clean_up, forwarded, forwards, listed, name
-from test_snoop import START_TURNPIKE, snooping, world  # noqa: F401 (fixtures)
+from test_snoop import START_TURNPIKE, pion, snooping, world  # noqa: F401 (fixtures)
 from turn import (ALLOCATE, FAMILY, LIFETIME, REFRESH, REQUESTED_TRANSPORT, XOR_RELAYED, Channel, Peer, Traffic, TurnClient,
                   connect, works)
 from world import PEER4, PEER6, RELAY4, SERVER4, SERVER6, wait_for
@@ -125,7 +125,7 @@ def test_limited_server(world):
 def test_allocation_lifetime(world):
     """An allocation that isn't refreshed ends by what the server granted, on the tick of the kernel's own clock; a
     refresh moves the end."""
-    turnpike = attach(world, world.start_pion())
+    turnpike = attach(world, pion(world))
     short, kept = TurnClient(world), TurnClient(world)
     channels = []
     for client in short, kept:
@@ -170,7 +170,7 @@ def test_settings_file(world):
 
 def test_unknown_server_is_believed_for_the_shortest_time(world):
     """RFC 8656's permission lifetime ends a binding where nothing more is known, and CreatePermission moves that end."""
-    turnpike = attach(world, world.start_pion())
+    turnpike = attach(world, pion(world))
     channel, = connect(world)
     assert works(channel)
     row, = rows(turnpike, channel.client)
@@ -200,7 +200,7 @@ def test_external_ip(world, option):
 @pytest.mark.parametrize("bind", ["0.0.0.0", RELAY4])
 def test_external_ip_of_another_server(world, bind):
     """The same with relay sockets that are bound to nothing, and with such as are."""
-    turnpike = attach(world, world.start_pion(relay=PUBLIC, bind=bind))
+    turnpike = attach(world, pion(world, relay=PUBLIC, bind=bind))
     client, peer = TurnClient(world), Peer(world)
     client.allocate()
     assert client.relay[0] == PUBLIC
@@ -216,8 +216,8 @@ def test_external_ip_of_another_server(world, bind):
 def test_several_servers(world):
     """Two servers of different kinds on one machine, a turnpike for each: each knows its own clients only."""
     coturn = world.start_coturn(ports=(50000, 50499))
-    pion = world.start_pion(port=3479, ports=(50500, 50999))
-    turnpikes = [attach(world, coturn, "--interface", "to-client"), attach(world, pion, "--interface", "to-peer")]
+    other = pion(world, port=3479, ports=(50500, 50999))
+    turnpikes = [attach(world, coturn, "--interface", "to-client"), attach(world, other, "--interface", "to-peer")]
     ours = connect(world, 2)
     theirs = connect(world, 2, server=(SERVER4, 3479), first_id=2)
     for turnpike, channels in zip(turnpikes, (ours, theirs)):
