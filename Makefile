@@ -125,4 +125,4 @@ clean: ## remove build/
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests check check-differential check-kernels demo bench fuzz fuzz-symbols lint matrix maps clean
+.PHONY: all help tests check check-differential check-kernels demo bench fuzz fuzz-stun fuzz-symbols lint matrix maps clean

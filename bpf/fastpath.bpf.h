@@ -159,10 +159,12 @@ static __noinline int receive_v6(CONTEXT *ctx)
 	return pass(TP_PASSED_CONTROL);
 }
 
-/* No verdict: the frame begins with a VLAN tag. */
+/* No verdict: the frame begins with a VLAN tag; or it is IPv6's. */
 #define TO_TAGGED (-3)
+#define TO_V6	  (-4)
 
-static __always_inline int receive(CONTEXT *ctx)
+/* IPv4, which nearly all packets are. */
+static __always_inline int receive_v4(CONTEXT *ctx)
 {
 	void *data = context_data(ctx), *end = context_end(ctx);
 	const struct tp_port *port;
@@ -172,7 +174,7 @@ static __always_inline int receive(CONTEXT *ctx)
 	case PACKET_FOREIGN:
 		return VERDICT_PASS;
 	case PACKET_V6:
-		return receive_v6(ctx);
+		return TO_V6;
 	case PACKET_TAGGED:
 		return TO_TAGGED;
 	case PACKET_FRAGMENTED:
@@ -194,6 +196,13 @@ static __always_inline int receive(CONTEXT *ctx)
 		return find_and_relay(ctx, &p, end, 0);
 	}
 	return pass(TP_PASSED_CONTROL);
+}
+
+static __always_inline int receive(CONTEXT *ctx)
+{
+	int verdict = receive_v4(ctx);
+
+	return unlikely(verdict == TO_V6) ? receive_v6(ctx) : verdict;
 }
 
 #endif

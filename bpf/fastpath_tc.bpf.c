@@ -21,6 +21,12 @@ static __always_inline int pull_headers(struct __sk_buff *skb)
 	return bpf_skb_pull_data(skb, length < TC_HEADERS ? length : TC_HEADERS);
 }
 
+/* Apart, so that its stack isn't there when IPv6 needs all that there is. */
+static __noinline int receive_v4_tc(struct __sk_buff *skb)
+{
+	return receive_v4(skb);
+}
+
 SEC("tc")
 int turnpike_tc(struct __sk_buff *skb)
 {
@@ -29,6 +35,8 @@ int turnpike_tc(struct __sk_buff *skb)
 	/* Not ours to relay: to another machine, tagged, or several datagrams in one. */
 	if (skb->pkt_type != 0 || skb->vlan_present || skb->gso_size || pull_headers(skb))
 		return VERDICT_PASS;
-	verdict = receive(skb);
+	verdict = receive_v4_tc(skb);
+	if (verdict == TO_V6)
+		return receive_v6(skb);
 	return verdict == TO_TAGGED ? VERDICT_PASS : verdict; /* a second tag: a VLAN device's */
 }

@@ -28,8 +28,9 @@ struct net_device {
 	possible_net_t nd_net;
 } __attribute__((preserve_access_index));
 
-const volatile __u32 devices_id[2]; /* the devmaps', set before loading */
-const volatile __u32 netns;	    /* inode of the server's network namespace, likewise */
+__u32 devices_id[2] = {~0U,
+		       ~0U}; /* of the maps of devices, as they are loaded; in .data, not .bss */
+const volatile __u32 netns;  /* inode of the server's network namespace, likewise */
 
 /* Frames lost at each of the devmap's devices. */
 struct {

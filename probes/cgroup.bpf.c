@@ -5,7 +5,8 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* The context is the kernel's struct sock; by its documented members no address can be read here. */
+/* The context is the kernel's struct sock; by its documented members no address can be read here.
+ */
 SEC("cgroup/sock_release")
 int turnpike_release(struct bpf_sock *ctx)
 {

@@ -10,6 +10,7 @@
 int run_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
+int top_main(int argc, char **argv);
 int resolve_main(int argc, char **argv);
 int map_main(int argc, char **argv);
 int check_main(int argc, char **argv);

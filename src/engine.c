@@ -271,7 +271,6 @@ static bool engine_has_frags(void)
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len, NULL) == 1;
 }
 
-/* The same decisions for every hook; the maps that only they have are the first one's. */
 static int engine_load_fastpath(struct engine *engine)
 {
 	int err;
@@ -281,33 +280,77 @@ static int engine_load_fastpath(struct engine *engine)
 	if (err)
 		return err;
 	engine->fastpath->rodata->max_bindings = engine->max_bindings;
-	err = fastpath_bpf__load(engine->fastpath);
-	if (err)
-		return err;
-	engine->tc = fastpath_tc_bpf__open();
-	err = engine->tc ? engine_share(engine, engine->tc->obj) : -errno;
-	if (err)
-		return err;
-	engine->tc->rodata->max_bindings = engine->max_bindings;
-	err = fastpath_tc_bpf__load(engine->tc);
-	if (err || !engine_has_frags())
-		return err;
-	engine->frags = fastpath_frags_bpf__open();
-	err = engine->frags ? engine_share(engine, engine->frags->obj) : -errno;
-	if (err)
-		return err;
-	engine->frags->rodata->max_bindings = engine->max_bindings;
-	return fastpath_frags_bpf__load(engine->frags);
+	return fastpath_bpf__load(engine->fastpath);
 }
 
-/* An array of programs is emptied once nobody but programs has it. */
-static int engine_pin_tagged(const struct engine *engine)
+/* The same decisions for other hooks, which few machines need: loaded when the first does. */
+int engine_need_tc(struct engine *engine)
 {
-	int err = engine_pin(engine, "tagged", bpf_map__fd(engine->fastpath->maps.tagged));
+	int err;
 
-	if (err || !engine->frags)
-		return err;
-	return engine_pin(engine, "tagged_frags", bpf_map__fd(engine->frags->maps.tagged_frags));
+	if (engine->tc)
+		return 0;
+	engine->tc = fastpath_tc_bpf__open();
+	err = engine->tc ? engine_share(engine, engine->tc->obj) : -errno;
+	if (!err) {
+		engine->tc->rodata->max_bindings = engine->max_bindings;
+		err = fastpath_tc_bpf__load(engine->tc);
+	}
+	if (err) {
+		fastpath_tc_bpf__destroy(engine->tc);
+		engine->tc = NULL;
+	}
+	return err;
+}
+
+/* 0, which is no map's, on failure. */
+static __u32 map_id(const struct bpf_map *map)
+{
+	struct bpf_map_info info = {};
+	__u32 length = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &length) ? 0 : info.id;
+}
+
+/* What packets may leave by is a map of its own for it: devices that are there already. */
+static int engine_share_devices(struct engine *engine)
+{
+	int from = bpf_map__fd(engine->fastpath->maps.devices);
+	int to = bpf_map__fd(engine->frags->maps.devices_frags);
+
+	for (__u32 i = 0, ifindex; i < TP_DEVICES; i++)
+		if (!bpf_map_lookup_elem(from, &i, &ifindex) && ifindex &&
+		    bpf_map_update_elem(to, &i, &ifindex, BPF_ANY))
+			return -errno;
+	if (engine->redirect)
+		engine->redirect->data->devices_id[1] = map_id(engine->frags->maps.devices_frags);
+	return 0;
+}
+
+int engine_need_frags(struct engine *engine)
+{
+	int err;
+
+	if (engine->frags)
+		return 0;
+	if (!engine_has_frags())
+		return -EOPNOTSUPP;
+	engine->frags = fastpath_frags_bpf__open();
+	err = engine->frags ? engine_share(engine, engine->frags->obj) : -errno;
+	if (!err) {
+		engine->frags->rodata->max_bindings = engine->max_bindings;
+		err = fastpath_frags_bpf__load(engine->frags);
+	}
+	if (!err)
+		err = engine_share_devices(engine);
+	if (!err)
+		err = engine_pin(engine, "tagged_frags",
+				 bpf_map__fd(engine->frags->maps.tagged_frags));
+	if (err) {
+		fastpath_frags_bpf__destroy(engine->frags);
+		engine->frags = NULL;
+	}
+	return err;
 }
 
 int engine_load(struct engine *engine, __u32 max_bindings)
@@ -330,8 +373,9 @@ int engine_load_pinned(struct engine *engine, __u32 max_bindings, pid_t pid)
 		err = pins_open(pid);
 	if (!err && pid && !engine->adopted)
 		err = engine_pin_maps(engine);
+	/* An array of programs is emptied once nobody but programs has it. */
 	if (!err)
-		err = engine_pin_tagged(engine);
+		err = engine_pin(engine, "tagged", bpf_map__fd(engine->fastpath->maps.tagged));
 	if (err)
 		goto fail;
 	return 0;
@@ -359,15 +403,6 @@ void engine_free(struct engine *engine)
 	memset(engine, 0, sizeof(*engine));
 }
 
-/* 0, which is no map's, on failure. */
-static __u32 map_id(const struct bpf_map *map)
-{
-	struct bpf_map_info info = {};
-	__u32 length = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &length) ? 0 : info.id;
-}
-
 int engine_add_device(const struct engine *engine, __u32 index, __u32 ifindex)
 {
 	const struct bpf_map *maps[] = {
@@ -393,9 +428,9 @@ int engine_watch_redirects(struct engine *engine, __u64 netns, bool all)
 	err = engine->redirect ? engine_share(engine, engine->redirect->obj) : -errno;
 	if (err)
 		return err;
-	engine->redirect->rodata->devices_id[0] = map_id(engine->fastpath->maps.devices);
+	engine->redirect->data->devices_id[0] = map_id(engine->fastpath->maps.devices);
 	if (engine->frags)
-		engine->redirect->rodata->devices_id[1] = map_id(engine->frags->maps.devices_frags);
+		engine->redirect->data->devices_id[1] = map_id(engine->frags->maps.devices_frags);
 	engine->redirect->rodata->netns = netns;
 	bpf_program__set_autoload(engine->redirect->progs.turnpike_devmap_xmit, all);
 	err = redirect_bpf__load(engine->redirect);

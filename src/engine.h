@@ -13,8 +13,8 @@ struct bpf_object;
 struct engine {
 	struct uprobe_bpf *uprobe;
 	struct fastpath_bpf *fastpath;
-	struct fastpath_tc_bpf *tc;
-	struct fastpath_frags_bpf *frags; /* NULL before Linux 5.18 */
+	struct fastpath_tc_bpf *tc;	  /* NULL: not needed yet; so is the next */
+	struct fastpath_frags_bpf *frags; /* of Linux 5.18 and later */
 	struct redirect_bpf *redirect;
 	__u32 max_bindings;
 	pid_t pid;     /* the server whose pins they are; 0: nothing is pinned */
@@ -49,6 +49,10 @@ int engine_share(const struct engine *engine, struct bpf_object *object);
 
 /* Lets what FD is outlive the process; nothing if the engine's maps don't. */
 int engine_pin(const struct engine *engine, const char *name, int fd);
+
+/* Load what `tc` and `frags` are for, if it isn't yet. -EOPNOTSUPP: the kernel can't. */
+int engine_need_tc(struct engine *engine);
+int engine_need_frags(struct engine *engine);
 
 /* Takes everything down. Accepts a zeroed engine. */
 void engine_free(struct engine *engine);

@@ -38,7 +38,7 @@ bool hook_parse(const char *text, enum hook *ret)
 }
 
 /* Of one buffer a frame, which costs nothing; what is too large for that takes several. */
-static int hook_attach_xdp(const struct engine *engine, enum hook hook, struct hook_link *link)
+static int hook_attach_xdp(struct engine *engine, enum hook hook, struct hook_link *link)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options,
 		    .flags = hook == HOOK_XDP ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
@@ -47,7 +47,7 @@ static int hook_attach_xdp(const struct engine *engine, enum hook hook, struct h
 
 	link->fd = bpf_link_create(program, link->ifindex, BPF_XDP, &options);
 	err = link->fd < 0 ? -errno : 0;
-	if (!err || err == -EBUSY || err == -EEXIST || !engine->frags)
+	if (!err || err == -EBUSY || err == -EEXIST || engine_need_frags(engine))
 		return err;
 	program = bpf_program__fd(engine->frags->progs.turnpike_xdp_frags);
 	link->fd = bpf_link_create(program, link->ifindex, BPF_XDP, &options);
@@ -75,18 +75,20 @@ static int hook_attach_clsact(int program, uint32_t handle, struct hook_link *li
 	return err;
 }
 
-static int hook_attach_tc(const struct engine *engine, struct hook_link *link)
+static int hook_attach_tc(struct engine *engine, struct hook_link *link)
 {
-	int program = bpf_program__fd(engine->tc->progs.turnpike_tc);
+	int program, err = engine_need_tc(engine);
 
+	if (err)
+		return err;
+	program = bpf_program__fd(engine->tc->progs.turnpike_tc);
 	link->fd = bpf_link_create(program, link->ifindex, TCX_INGRESS, NULL);
 	if (link->fd >= 0)
 		return 0;
 	return hook_attach_clsact(program, engine->pid ? engine->pid : 1, link);
 }
 
-int hook_attach(const struct engine *engine, uint32_t ifindex, enum hook hook,
-		struct hook_link *ret)
+int hook_attach(struct engine *engine, uint32_t ifindex, enum hook hook, struct hook_link *ret)
 {
 	struct hook_link link = {.fd = -1, .ifindex = ifindex};
 	int err = hook == HOOK_TC ? hook_attach_tc(engine, &link)
@@ -100,7 +102,7 @@ int hook_attach(const struct engine *engine, uint32_t ifindex, enum hook hook,
 /* Of newer headers: BPF_LINK_TYPE_TCX. */
 enum { LINK_XDP = 6, LINK_TCX = 11 };
 
-int hook_adopt(const struct engine *engine, uint32_t ifindex, int fd, enum hook *ret_hook,
+int hook_adopt(struct engine *engine, uint32_t ifindex, int fd, enum hook *ret_hook,
 	       struct hook_link *ret)
 {
 	struct hook_link link = {.fd = fd, .ifindex = ifindex};
@@ -111,8 +113,9 @@ int hook_adopt(const struct engine *engine, uint32_t ifindex, int fd, enum hook 
 	if (bpf_obj_get_info_by_fd(fd, &info, &length))
 		return -errno;
 	if (info.type == LINK_TCX) {
-		if (bpf_link_update(fd, bpf_program__fd(engine->tc->progs.turnpike_tc), NULL))
-			return -errno;
+		if (engine_need_tc(engine) ||
+		    bpf_link_update(fd, bpf_program__fd(engine->tc->progs.turnpike_tc), NULL))
+			return -EOPNOTSUPP;
 		*ret_hook = HOOK_TC;
 		*ret = link;
 		return 0;
@@ -120,11 +123,9 @@ int hook_adopt(const struct engine *engine, uint32_t ifindex, int fd, enum hook 
 	if (info.type != LINK_XDP || bpf_xdp_query(ifindex, 0, &query))
 		return -EINVAL;
 	if (bpf_link_update(fd, bpf_program__fd(engine->fastpath->progs.turnpike_xdp), NULL)) {
-		int program = engine->frags
-				      ? bpf_program__fd(engine->frags->progs.turnpike_xdp_frags)
-				      : -1;
-
-		if (program < 0 || bpf_link_update(fd, program, NULL))
+		if (engine_need_frags(engine) ||
+		    bpf_link_update(fd, bpf_program__fd(engine->frags->progs.turnpike_xdp_frags),
+				    NULL))
 			return -EOPNOTSUPP;
 		link.frags = true;
 	}

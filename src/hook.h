@@ -28,14 +28,13 @@ struct hook_link {
  * Attaches HOOK's program, which is not HOOK_AUTO, to an interface of the calling
  * thread's network namespace.
  */
-int hook_attach(const struct engine *engine, uint32_t ifindex, enum hook hook,
-		struct hook_link *ret);
+int hook_attach(struct engine *engine, uint32_t ifindex, enum hook hook, struct hook_link *ret);
 
 /*
  * An earlier run's BPF link: our program takes the place of the one that is there,
  * in one step. FD is the link's then, else still the caller's.
  */
-int hook_adopt(const struct engine *engine, uint32_t ifindex, int fd, enum hook *ret_hook,
+int hook_adopt(struct engine *engine, uint32_t ifindex, int fd, enum hook *ret_hook,
 	       struct hook_link *ret);
 
 /* Accepts what isn't attached. */

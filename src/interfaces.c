@@ -94,7 +94,7 @@ int interface_keep(const struct engine *engine, const struct interface *at)
 /* An earlier run's link, if it is of the hook that is asked for: our program takes its place. */
 static int interface_adopt(struct interfaces *interfaces, struct interface *at)
 {
-	const struct engine *engine = interfaces->engine;
+	struct engine *engine = interfaces->engine;
 	char name[PINS_NAME];
 	int fd = engine->adopted ? pins_get(engine->pid, interface_pin(at, name)) : -ENOENT;
 	int err = fd < 0 ? fd : hook_adopt(engine, at->ifindex, fd, &at->hook, &at->link);
@@ -157,6 +157,20 @@ static int interfaces_refuse_holder(const struct netlink_link *link, char *why, 
 	return -EBUSY;
 }
 
+static enum hook interface_choose(struct interfaces *interfaces, struct interface *at,
+				  const struct netlink_link *link)
+{
+	for (size_t i = 0; i < interfaces->foreseen_count; i++) {
+		const struct foreseen *foreseen = &interfaces->foreseen[i];
+
+		if (foreseen->ifindex != link->ifindex)
+			continue;
+		memcpy(at->why, foreseen->why, sizeof(at->why));
+		return foreseen->hook;
+	}
+	return choice_hook(interfaces->netlink, link, at->why, sizeof(at->why));
+}
+
 /* By the hook that is asked for, or that suits it; where native XDP is refused, at TC. */
 static int interface_hook(struct interfaces *interfaces, struct interface *at,
 			  const struct netlink_link *link)
@@ -166,7 +180,7 @@ static int interface_hook(struct interfaces *interfaces, struct interface *at,
 	at->hook = interfaces->hook;
 	snprintf(at->why, sizeof(at->why), "--hook %s", hook_name(at->hook));
 	if (interfaces->hook == HOOK_AUTO)
-		at->hook = choice_hook(interfaces->netlink, link, at->why, sizeof(at->why));
+		at->hook = interface_choose(interfaces, at, link);
 	err = hook_attach(interfaces->engine, link->ifindex, at->hook, &at->link);
 	if (!err || interfaces->hook != HOOK_AUTO || at->hook == HOOK_TC)
 		return err;
@@ -304,6 +318,26 @@ static void cover_found(uint32_t ifindex, const struct address *address, void *d
 	if ((address_is_any(cover->address) || address_equal(cover->address, address)) &&
 	    cover->count < INTERFACES)
 		cover->ifindex[cover->count++] = ifindex;
+}
+
+void interfaces_foresee(struct interfaces *interfaces)
+{
+	const struct address any = {.family = AF_INET};
+	struct cover cover = {.address = &any};
+	struct netlink_link link;
+
+	netlink_addresses(interfaces->netlink, cover_found, &cover);
+	for (size_t i = 0; i < cover.count; i++) {
+		struct foreseen *foreseen = &interfaces->foreseen[interfaces->foreseen_count];
+
+		if (netlink_link(interfaces->netlink, cover.ifindex[i], &link) || link.loopback ||
+		    !link.ethernet)
+			continue;
+		foreseen->hook = choice_hook(interfaces->netlink, &link, foreseen->why,
+					     sizeof(foreseen->why));
+		foreseen->ifindex = link.ifindex;
+		interfaces->foreseen_count++;
+	}
 }
 
 int interfaces_cover(struct interfaces *interfaces, const struct address *address, char *why,

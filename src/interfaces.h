@@ -37,12 +37,21 @@ struct interface {
 	uint64_t relayed_then; /* packets, when unfinished checksums were last counted */
 };
 
+/* What suits an interface, found while its peer's namespace may still be looked into. */
+struct foreseen {
+	uint32_t ifindex;
+	enum hook hook;
+	char why[INTERFACE_WHY];
+};
+
 struct interfaces {
 	struct engine *engine;
 	struct netlink *netlink;
 	enum hook hook; /* --hook */
 	bool fixed;	/* --interface: no others are added */
 	struct interface at[INTERFACES];
+	struct foreseen foreseen[INTERFACES];
+	size_t foreseen_count;
 	size_t count;		 /* places that are or were in use */
 	struct interface *place; /* where the next is to be; NULL: anywhere */
 };
@@ -52,6 +61,12 @@ struct interfaces {
  * or is no Ethernet device (loopback). Says in WHY what failed.
  */
 int interfaces_attach(struct interfaces *interfaces, uint32_t ifindex, char *why, size_t size);
+
+/*
+ * Finds out what suits each interface that has an address, before privileges are given up:
+ * the one that peers are behind may be attached to only later.
+ */
+void interfaces_foresee(struct interfaces *interfaces);
 
 /* Those of an earlier run that the engine has adopted, without a packet lost between. */
 int interfaces_adopt(struct interfaces *interfaces);

@@ -3,10 +3,14 @@
 #ifndef TURNPIKE_SRC_LOG_H
 #define TURNPIKE_SRC_LOG_H
 
+#include <stdbool.h>
+
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* What is below LEVEL is left out; libbpf speaks one level more quietly. */
 void log_set_level(enum log_level level);
+/* Lines of JSON from now on: time, level, message. */
+void log_set_json(bool json);
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...)	 log_at(LOG_ERROR, __VA_ARGS__)

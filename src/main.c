@@ -12,6 +12,7 @@ static const struct command {
 } commands[] = {
 	{"run", run_main, "attach to a running TURN server and relay for it"},
 	{"status", status_main, "what runs: servers, observers, interfaces, bindings, counters"},
+	{"top", top_main, "live: bindings by rate, with user and realm"},
 	{"stop", stop_main, "end what runs, and remove what killed runs have left"},
 	{"resolve", resolve_main, "show where each event would be observed, and why"},
 	{"map", map_main, "write the symbol map of a build that has debug information"},

@@ -8,10 +8,14 @@
 #include <sys/prctl.h>
 #include "src/privileges.h"
 
-/* CAP_SYS_ADMIN is for setns() alone: a server in this network namespace needs none. */
+/*
+ * CAP_SYS_ADMIN is for setns() alone: a server in this network namespace needs none.
+ * The last two are for the child that reads the server's program, to become nobody.
+ */
 static const unsigned int attaching[] = {
 	CAP_BPF,       CAP_PERFMON,	    CAP_NET_ADMIN,    CAP_SYS_PTRACE,
-	CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE,
+	CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE, CAP_SETUID,
+	CAP_SETGID,
 };
 
 #define NEEDED		4 /* of `attaching`, in any case */
@@ -173,6 +177,11 @@ static int filter_calls(void)
 		err = seccomp_load(filter);
 	seccomp_release(filter);
 	return err;
+}
+
+int privileges_drop_all(void)
+{
+	return keep(0);
 }
 
 int privileges_drop(void)

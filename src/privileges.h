@@ -24,4 +24,7 @@ int privileges_drop_for_attaching(void);
  */
 int privileges_drop(void);
 
+/* For who needs none. */
+int privileges_drop_all(void);
+
 #endif

@@ -8,6 +8,7 @@
 #include "src/commands.h"
 #include "src/follow.h"
 #include "src/log.h"
+#include "src/metrics.h"
 #include "src/options.h"
 #include "src/privileges.h"
 #include "src/supervise.h"
@@ -24,6 +25,8 @@ enum {
 	OPTION_SYMBOLS,
 	OPTION_PROFILES,
 	OPTION_LEASE,
+	OPTION_LOG_FORMAT,
+	OPTION_METRICS,
 	OPTION_SOCKETS,
 };
 
@@ -49,6 +52,9 @@ static const struct argp_option run_options[] = {
 	 "how the kernel tells of closed sockets (default: auto, the best there is)", 0},
 	{"symbols", OPTION_SYMBOLS, "DIR", 0, "look for symbol maps here first", 0},
 	{"profiles", OPTION_PROFILES, "DIR", 0, "take server profiles from here", 0},
+	{"metrics", OPTION_METRICS, "[ADDRESS:]PORT", 0,
+	 "figures for Prometheus by HTTP, on 127.0.0.1 if no address is given (default: none)", 0},
+	{"log-format", OPTION_LOG_FORMAT, "text|json", 0, "a line of which for each event", 0},
 	{"verbose", OPTION_VERBOSE, NULL, 0, "log every channel, and libbpf's words", 0},
 	{},
 };
@@ -57,6 +63,7 @@ struct run {
 	struct supervise_options options;
 	struct follow_target target[FOLLOW_TARGETS];
 	size_t targets;
+	const char *metrics; /* NULL: none */
 };
 
 static error_t run_target(struct run *run, struct follow_target target)
@@ -103,6 +110,14 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
 	case OPTION_MAX_BINDINGS:
 		options->max_bindings = options_number("--max-bindings", argument, TP_BINDINGS_MAX);
 		return options->max_bindings ? 0 : OPTIONS_SAID;
+	case OPTION_METRICS:
+		run->metrics = argument;
+		return 0;
+	case OPTION_LOG_FORMAT:
+		log_set_json(!strcmp(argument, "json"));
+		return !strcmp(argument, "json") || !strcmp(argument, "text")
+			       ? 0
+			       : options_error("--log-format: `%s` is not text or json", argument);
 	case OPTION_LEASE:
 		options->lease = options_number("--lease", argument, 86400);
 		return options->lease ? 0 : OPTIONS_SAID;
@@ -175,7 +190,7 @@ int run_main(int argc, char **argv)
 		.doc = "Attaches to running TURN servers and stays in the foreground; Ctrl-C "
 		       "leaves everything as it was.",
 	};
-	char missing[128];
+	char missing[128], why[256];
 	struct run run = {.options = {.max_bindings = TP_BINDINGS, .lease = 60}};
 
 	if (!options_parse(&argp, argc, argv, &run))
@@ -184,6 +199,10 @@ int run_main(int argc, char **argv)
 		log_error("must be root to attach to another process and to interfaces; use sudo "
 			  "(missing: %s)",
 			  missing);
+		return EXIT_FAILED;
+	}
+	if (run.metrics && metrics_start(run.metrics, why, sizeof(why))) {
+		log_error("%s", why);
 		return EXIT_FAILED;
 	}
 	return run.targets == 1 && run.target[0].kind == FOLLOW_PID ? run_one(&run.options)

@@ -1,94 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The `status` command: asks every running turnpike and shows its answer. */
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 #include <cjson/cJSON.h>
+#include "src/ask.h"
 #include "src/commands.h"
 #include "src/log.h"
 #include "src/options.h"
 #include "src/status.h"
-
-#define SHOW_LARGEST (1UL << 30)
-
-/* All that is written to FD until it is closed; NULL if it was nothing. */
-static char *read_all(int fd)
-{
-	size_t used = 0, size = 65536;
-	char *text = malloc(size), *more;
-	ssize_t got;
-
-	while (text && (got = read(fd, text + used, size - used - 1)) > 0) {
-		used += got;
-		if (size - used > 1)
-			continue;
-		more = size < SHOW_LARGEST ? realloc(text, size *= 2) : NULL;
-		if (!more)
-			break;
-		text = more;
-	}
-	if (text)
-		text[used] = 0;
-	if (used)
-		return text;
-	free(text);
-	return NULL;
-}
-
-static cJSON *ask(const char *name)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	cJSON *answer = NULL;
-	char *text;
-
-	snprintf(address.sun_path, sizeof(address.sun_path), STATUS_DIRECTORY "/%.64s", name);
-	if (fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		text = read_all(fd);
-		answer = text ? cJSON_Parse(text) : NULL;
-		free(text);
-	}
-	if (fd >= 0)
-		close(fd);
-	return answer;
-}
-
-/* A socket that nobody listens on any more was left by a killed run: passed over. */
-static int ask_all(cJSON *servers)
-{
-	DIR *dir = opendir(STATUS_DIRECTORY);
-	struct dirent *entry;
-	cJSON *answer;
-
-	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
-	while ((entry = readdir(dir))) {
-		answer = strstr(entry->d_name, ".sock") ? ask(entry->d_name) : NULL;
-		if (answer)
-			cJSON_AddItemToArray(servers, answer);
-	}
-	closedir(dir);
-	return 0;
-}
-
-static const char *string_of(const cJSON *object, const char *name)
-{
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(object, name));
-
-	return text ? text : "";
-}
-
-static double number_of(const cJSON *object, const char *name)
-{
-	const cJSON *item = cJSON_GetObjectItem(object, name);
-
-	return item ? item->valuedouble : 0;
-}
 
 static void show_bindings(const cJSON *bindings)
 {
@@ -102,10 +22,11 @@ static void show_bindings(const cJSON *bindings)
 	{
 		up = cJSON_GetObjectItem(b, "upstream");
 		down = cJSON_GetObjectItem(b, "downstream");
-		printf("  %-22s0x%-7x%-22s%-22s%12.0f%12.0f%7.0fs  %s@%s\n", string_of(b, "client"),
-		       (int)number_of(b, "channel"), string_of(b, "relay"), string_of(b, "peer"),
-		       number_of(up, "packets"), number_of(down, "packets"),
-		       number_of(b, "expires_in_s"), string_of(b, "user"), string_of(b, "realm"));
+		printf("  %-22s0x%-7x%-22s%-22s%12.0f%12.0f%7.0fs  %s@%s\n",
+		       ask_string(b, "client"), (int)ask_number(b, "channel"),
+		       ask_string(b, "relay"), ask_string(b, "peer"), ask_number(up, "packets"),
+		       ask_number(down, "packets"), ask_number(b, "expires_in_s"),
+		       ask_string(b, "user"), ask_string(b, "realm"));
 	}
 }
 
@@ -127,15 +48,15 @@ static void show_server(const cJSON *server)
 {
 	const cJSON *item;
 
-	printf("%s, process %.0f, build-id %s\n\n", string_of(server, "exe"),
-	       number_of(server, "pid"), string_of(server, "build_id"));
+	printf("%s, process %.0f, build-id %s\n\n", ask_string(server, "exe"),
+	       ask_number(server, "pid"), ask_string(server, "build_id"));
 	cJSON_ArrayForEach(item, cJSON_GetObjectItem(server, "observers"))
-		printf("  %-17s%-8s%-40s%8.0f hits%8.0f failed reads\n", string_of(item, "event"),
-		       string_of(item, "source"), string_of(item, "function"),
-		       number_of(item, "hits"), number_of(item, "failed_reads"));
+		printf("  %-17s%-8s%-40s%8.0f hits%8.0f failed reads\n", ask_string(item, "event"),
+		       ask_string(item, "source"), ask_string(item, "function"),
+		       ask_number(item, "hits"), ask_number(item, "failed_reads"));
 	cJSON_ArrayForEach(item, cJSON_GetObjectItem(server, "interfaces"))
-		printf("  %-17s%s\n", string_of(item, "name"), string_of(item, "hook"));
-	printf("  %-17s%.1f MiB\n", "memory", number_of(server, "memory_bytes") / (1 << 20));
+		printf("  %-17s%s\n", ask_string(item, "name"), ask_string(item, "hook"));
+	printf("  %-17s%.1f MiB\n", "memory", ask_number(server, "memory_bytes") / (1 << 20));
 	show_bindings(cJSON_GetObjectItem(server, "bindings"));
 	putchar('\n');
 	show_counters(cJSON_GetObjectItem(server, "counters"));

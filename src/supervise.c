@@ -173,6 +173,7 @@ static int supervise_interfaces(struct supervisor *s, char *why)
 	s->interfaces.engine = &s->engine;
 	s->interfaces.netlink = s->netlink;
 	s->interfaces.hook = s->options.hook;
+	interfaces_foresee(&s->interfaces);
 	s->hops.netlink = s->netlink;
 	s->hops.interfaces = &s->interfaces;
 	if (s->engine.adopted) {

@@ -28,11 +28,13 @@ struct apart {
 	size_t length;
 };
 
+/* FOLDER may have "..", what comes after it not. */
 static bool is_below(const char *path, const char *folder)
 {
 	size_t length = folder ? strlen(folder) : 0;
 
-	return length && !strncmp(path, folder, length) && path[length] == '/';
+	return length && !strncmp(path, folder, length) && path[length] == '/' &&
+	       !strstr(path + length, "/../");
 }
 
 /* Where maps, profiles and debug files lie; the program's own folder is one where those may. */
@@ -42,9 +44,8 @@ static bool may_open(const struct apart *apart, const char *path)
 	char folder[PATH_MAX];
 	bool may;
 
-	if (strstr(path, "/../") ||
-	    (apart->options->debug_file && !strcmp(path, apart->options->debug_file)))
-		return !strstr(path, "/../");
+	if (apart->options->debug_file && !strcmp(path, apart->options->debug_file))
+		return true;
 	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - real) : 0, real);
 	may = is_below(path, APART_DEBUG) || (*folder && is_below(path, folder));
 	if (apart->options->root && is_below(path, apart->options->root)) {

@@ -86,8 +86,7 @@ void debuginfo_close(struct debuginfo *info)
 	if (info->frames)
 		dwarf_cfi_end(info->frames);
 	dwarf_end(info->dwarf);
-	dwarf_end(info->alternate.dwarf);
-	image_close(info->alternate.image);
+	debuginfo_file_alternate_close(&info->alternate);
 	image_close(info->separate);
 	free(info);
 }

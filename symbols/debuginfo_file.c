@@ -9,8 +9,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "symbols/debuginfo_private.h"
 #include "symbols/image.h"
+#include "symbols/opener.h"
 
 #define DEBUGINFO_FILE_ROOT "/usr/lib/debug"
 
@@ -104,6 +106,27 @@ static void straighten(char *path)
 	}
 }
 
+/* Not a program, so not an image: its ELF type is that of an object file. */
+static int open_alternate(const struct image *file, const char *path, const void *id, size_t length,
+			  struct debuginfo_alternate *ret)
+{
+	const struct opener *opener = image_opener(file);
+	const void *own;
+
+	ret->fd = opener->open(opener->context, path);
+	if (ret->fd < 0)
+		return ret->fd;
+	ret->elf = elf_begin(ret->fd, ELF_C_READ, NULL);
+	if (ret->elf && dwelf_elf_gnu_build_id(ret->elf, &own) == (ssize_t)length &&
+	    !memcmp(own, id, length))
+		ret->dwarf = dwarf_begin_elf(ret->elf, DWARF_C_READ, NULL);
+	if (ret->dwarf)
+		return 0;
+	elf_end(ret->elf);
+	close(ret->fd);
+	return -ENOENT;
+}
+
 void debuginfo_file_alternate(const struct image *file, Dwarf *dwarf,
 			      struct debuginfo_alternate *ret)
 {
@@ -120,9 +143,15 @@ void debuginfo_file_alternate(const struct image *file, Dwarf *dwarf,
 		snprintf(path, sizeof(path), "%.*s%s",
 			 slash ? (int)(slash - image_path(file)) + 1 : 0, image_path(file), name);
 	straighten(path);
-	if (image_open_by(path, image_opener(file), &ret->image))
-		return;
-	ret->dwarf = dwarf_begin_elf(image_elf(ret->image), DWARF_C_READ, NULL);
-	if (ret->dwarf)
+	if (!open_alternate(file, path, id, (size_t)length, ret))
 		dwarf_setalt(dwarf, ret->dwarf);
+}
+
+void debuginfo_file_alternate_close(struct debuginfo_alternate *alternate)
+{
+	if (!alternate->dwarf)
+		return;
+	dwarf_end(alternate->dwarf);
+	elf_end(alternate->elf);
+	close(alternate->fd);
 }

@@ -34,8 +34,9 @@ struct debuginfo_copies {
 
 /* What dwz has moved to a file that several share. */
 struct debuginfo_alternate {
-	struct image *image;
-	Dwarf *dwarf;
+	int fd;
+	struct Elf *elf;
+	Dwarf *dwarf; /* NULL: nothing was moved, or the file is not to be found */
 };
 
 struct debuginfo {
@@ -79,6 +80,7 @@ int debuginfo_file_open(const struct image *image, const struct debuginfo_files 
 /* Gives DWARF, of FILE, what dwz moved out of it, if it did and that is to be found. */
 void debuginfo_file_alternate(const struct image *file, Dwarf *dwarf,
 			      struct debuginfo_alternate *ret);
+void debuginfo_file_alternate_close(struct debuginfo_alternate *alternate);
 
 /* A parameter, and where it is where the function begins. */
 int debuginfo_argument(struct debuginfo_function *function, const char *name, Dwarf_Die *ret,

@@ -209,6 +209,8 @@ static int index_types(struct debuginfo *info, const struct why *why)
 	if (info->types_ready)
 		return 0;
 	err = debuginfo_index_add(&info->types, info->dwarf, is_definition);
+	if (!err && info->alternate.dwarf)
+		err = debuginfo_index_add(&info->types, info->alternate.dwarf, is_definition);
 	if (err)
 		return why_say(why, err, "the debug information has too many types");
 	debuginfo_index_sort(&info->types);

@@ -347,6 +347,36 @@ static int resolve_events(struct image *image, struct debuginfo *info,
 	return err;
 }
 
+/* Names alone aren't enough: which of those that are asked for are there, to tell a build from its
+ * strip. */
+static void say_without(const struct image *image, const struct profile *profile,
+			const struct why *why)
+{
+	const char *example = NULL;
+	unsigned int there = 0, all = 0;
+
+	for (unsigned int e = 0; e < profile->events_count; e++) {
+		const struct profile_probe *probe = profile->events[e].sources[0].probes;
+
+		for (unsigned int i = 0; i < profile->events[e].sources[0].probes_count; i++) {
+			bool found = image_has_symbol(image, probe[i].function);
+
+			all++;
+			there += found;
+			if (found && !example)
+				example = probe[i].function;
+		}
+	}
+	if (!example)
+		why_say(why, -ENODATA, "no symbol map for this build, and no debug information");
+	else
+		why_say(why, -ENODATA,
+			"no symbol map for this build, and no debug information: its symbol table "
+			"names "
+			"%u of %u functions (%.40s), but not where their data is",
+			there, all, example);
+}
+
 int resolve_profile(struct image *image, const struct symbols_options *options,
 		    struct symbols **ret, const struct why *why)
 {
@@ -360,7 +390,7 @@ int resolve_profile(struct image *image, const struct symbols_options *options,
 		return err;
 	err = debuginfo_open(image, &files, &info);
 	if (err == -ENODATA)
-		why_say(why, err, "no symbol map for this build, and no debug information");
+		say_without(image, profile, why);
 	else if (err)
 		why_say(why, err, "the debug information can't be read: %s", strerror(-err));
 	if (!err)

@@ -131,6 +131,23 @@ def test_another_layout_is_replaced(world):
     clean_up(turnpike)
 
 
+def test_snooping_does_not_outlive(world):
+    """Who snoops knows sessions that nobody else does: killed, everything is the server's at once, without a loss; so it is
+    with what an earlier run had pinned."""
+    coturn = world.start_coturn()
+    attach(world, coturn).kill()
+    turnpike = attach(world, coturn, "--mode", "snoop")
+    assert not os.path.exists(folder(coturn))
+    with Traffic(connect(world, 2)) as traffic:
+        assert wait_for(lambda: forwarded(turnpike.server()) > 1000)
+        turnpike.kill()
+        assert wait_for(lambda: not world.xdp_interfaces(), 1)
+        assert relayed_by_server(world, traffic, 0.1) > 0.9
+    traffic.check()
+    turnpike = attach(world, coturn)
+    clean_up(turnpike)
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_stop(world, killed):
     """`turnpike stop` ends what runs and removes what was left, under traffic, without a loss."""

@@ -118,10 +118,16 @@ def hooks(turnpike):
     return {interface["name"]: interface["hook"] for interface in turnpike.server()["interfaces"]}
 
 
+def each_way(turnpike):
+    counts = turnpike.server()["counters"]["forwarded"]
+    return counts["upstream"], counts["downstream"]
+
+
 def relays(world, turnpike, channel, count=1000):
-    """Wait until it's done in the kernel; then all of a run is, and none is lost."""
-    before = forwarded(turnpike)
-    assert wait_for(lambda: works(channel) and forwarded(turnpike) >= before + 2), turnpike.output()
+    """Wait until it's done in the kernel, both ways; then all of a run is, and none is lost."""
+    before = each_way(turnpike)
+    assert wait_for(lambda: works(channel) and all(now > then for now, then in zip(each_way(turnpike), before))), \
+        turnpike.output()
     seen = world.server_datagrams()
     traffic = Traffic([channel]).run(count)
     traffic.check()

@@ -301,6 +301,21 @@ def connect(world, count=1, server=(world_module.SERVER4, 3478), first_id=0, cha
     return channels
 
 
+def round_trips(channel, more):
+    """Microseconds from client to peer and back, one datagram of 160 bytes at a time, while more() says so."""
+    times, payload = [], bytes(160)
+    while more():
+        start = time.perf_counter()
+        channel.client.send_channel(channel.number, payload)
+        got = channel.peer.receive()
+        if not got:
+            continue  # lost by a server that can't follow
+        channel.peer.send(payload, got[1])
+        if channel.client.receive():
+            times.append((time.perf_counter() - start) * 1e6)
+    return times
+
+
 def works(channel, seconds=3.0):
     """One datagram each way arrives, at the right end, with the right content."""
     for _ in range(3):                                      # the first ones may be waiting for a neighbour
