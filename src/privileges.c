@@ -13,9 +13,9 @@
  * The last two are for the child that reads the server's program, to become nobody.
  */
 static const unsigned int attaching[] = {
-	CAP_BPF,       CAP_PERFMON,	    CAP_NET_ADMIN,    CAP_SYS_PTRACE,
-	CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE, CAP_SETUID,
-	CAP_SETGID,
+	CAP_BPF,	  CAP_PERFMON,	 CAP_NET_ADMIN,
+	CAP_SYS_PTRACE,	  CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH,
+	CAP_DAC_OVERRIDE, CAP_SETUID,	 CAP_SETGID,
 };
 
 #define NEEDED		4 /* of `attaching`, in any case */
