@@ -16,7 +16,7 @@ int turnpike_tagged_frags(struct xdp_md *ctx)
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
+	__uint(key_size, sizeof(__u32)); /* by size: the kernel takes no type here */
 	__array(values, int(void *));
 } tagged_frags SEC(".maps") = {.values = {(void *)&turnpike_tagged_frags}};
 

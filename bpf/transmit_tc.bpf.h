@@ -38,12 +38,14 @@ struct {
 static __always_inline int tc_move(struct __sk_buff *skb, __u32 at, int by, __u32 part)
 {
 	struct tc_scratch *s = bpf_map_lookup_elem(&scratch, &zero_key);
+	__u32 more = part - 1; /* Linux 6.1 doesn't conclude from a comparison that it isn't 0 */
 
-	barrier_var(part);
-	if (!s || part < 1 || part > TC_CHUNK)
+	if (!s || !part)
 		return -1;
-	return bpf_skb_load_bytes(skb, at, s->chunk, part) ||
-	       bpf_skb_store_bytes(skb, at + by, s->chunk, part, 0);
+	barrier_var(more);
+	more &= TC_CHUNK - 1;
+	return bpf_skb_load_bytes(skb, at, s->chunk, more + 1) ||
+	       bpf_skb_store_bytes(skb, at + by, s->chunk, more + 1, 0);
 }
 
 static __always_inline __u32 tc_part(__u32 left)
