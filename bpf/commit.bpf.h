@@ -491,7 +491,6 @@ __noinline int commit_refresh(struct commit *c, __u32 epoch)
 		commit_retire_handle(handle);
 		return 0;
 	}
-	commit_notice(TP_NOTICE_REFRESH, c->tgid, c->session, c->channel, handle);
 	return 1;
 }
 

@@ -294,7 +294,6 @@ enum tp_counter {
 /* What user space is told by ring buffer, for its log and for next hops. */
 enum tp_notice_kind {
 	TP_NOTICE_COMMIT,
-	TP_NOTICE_REFRESH,
 	TP_NOTICE_RETIRE,
 	TP_NOTICE_ALLOCATION_GONE,
 	TP_NOTICE_SOCKET_CLOSED,

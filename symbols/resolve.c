@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "symbols/debuginfo.h"
+#include "symbols/entry.h"
 #include "symbols/image.h"
 #include "symbols/names.h"
 #include "symbols/opener.h"
@@ -178,6 +179,8 @@ static int resolve_site(struct image *image, struct debuginfo_function *site, in
 	int err;
 
 	to->address = debuginfo_function_entry(site);
+	if (!within)
+		to->address = entry_stop(image, to->address);
 	to->plan.kind = kind;
 	to->plan.flags = from->at == NAMES_AT_RETURN ? TP_PLAN_AT_RETURN : 0;
 	to->plan.every = from->every;

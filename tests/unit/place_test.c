@@ -11,6 +11,7 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 #include "symbols/debuginfo.h"
+#include "symbols/entry.h"
 #include "symbols/image.h"
 
 #define MAGIC 0x600dcafe12345678L
@@ -34,10 +35,12 @@ static const char program[] =
 	"OUT void next(struct item *p) { touch(p->next, 2); touch(p->next->next, 3); }\n"
 	"OUT void stack(void) { struct item own = {0, " PLACE ", 0}; "
 	"__asm__ volatile(\"\" :: \"r\"(&own) : \"memory\"); touch(&own, 4); }\n"
+	"OUT int checked(struct item *it) { if (!it) return 1; direct(it); return it->magic == 3; "
+	"}\n"
 	"OUT int main(int argc, char **argv)\n"
 	"{ static struct item a, b, c; (void)argv; a = (struct item){0, " PLACE ", &b};\n"
 	"b = (struct item){0, " PLACE ", &c}; c = (struct item){0, " PLACE ", &a};\n"
-	"direct(&a); late(argc, &b); next(&c); stack(); return plain(argc, &a); }\n";
+	"checked(&a); direct(&a); late(argc, &b); next(&c); stack(); return plain(argc, &a); }\n";
 
 static const char *const compilers[] = {
 	"gcc -g -O0",
@@ -130,6 +133,8 @@ static uint64_t value_at(const struct image *image, uint64_t address, const stru
 	return value;
 }
 
+static unsigned int stops_later;
+
 static unsigned int check_function(struct image *image, struct debuginfo *info, const char *name)
 {
 	struct debuginfo_function *site[DEBUGINFO_SITES];
@@ -140,6 +145,7 @@ static unsigned int check_function(struct image *image, struct debuginfo *info, 
 		fail_msg("%s: %s", name, why);
 	for (unsigned int i = 0; i < count; i++) {
 		uint64_t address = debuginfo_function_entry(site[i]), value;
+		bool within = debuginfo_function_within(site[i]);
 		struct tp_path path;
 
 		if (debuginfo_expression(site[i], "it->magic", TP_READ_NONE, &path, why,
@@ -147,7 +153,9 @@ static unsigned int check_function(struct image *image, struct debuginfo *info, 
 			print_message("    %s\n", why);
 			continue;
 		}
-		value = value_at(image, address, &path);
+		/* As probes do: past what changes nothing. */
+		stops_later += !within && entry_stop(image, address) != address;
+		value = value_at(image, within ? address : entry_stop(image, address), &path);
 		if (value != MAGIC)
 			fail_msg("%s in %s at 0x%lx: base %u, %lx", name,
 				 debuginfo_function_within(site[i]), (unsigned long)address,
@@ -175,9 +183,11 @@ static void places_hold(void **state)
 		print_message("%s: %u inlined copies hold\n", compilers[i], held);
 		assert_true(held >= 3);
 		assert_int_equal(check_function(image, info, "plain"), 1);
+		assert_int_equal(check_function(image, info, "checked"), 1);
 		debuginfo_close(info);
 		image_close(image);
 	}
+	assert_true(stops_later >= 3);
 }
 
 static int write_program(void **state)
