@@ -21,6 +21,11 @@ enum hook choice_hook(struct netlink *netlink, const struct netlink_link *link, 
 			 "which only TC can complete");
 		return HOOK_TC;
 	}
+	/* Its program would run on the devices under it, and be told that packets are theirs. */
+	if (!strcmp(link->kind, "bond")) {
+		snprintf(why, size, "native XDP meets a bond's packets before they are the bond's");
+		return HOOK_TC;
+	}
 	if (!netlink_xdp_features(netlink, link->ifindex, &features) &&
 	    !(features & NETLINK_XDP_BASIC)) {
 		snprintf(why, size, "its driver (%s) has no native XDP", choice_kind(link));

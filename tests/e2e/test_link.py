@@ -237,6 +237,7 @@ def test_bond():
         turnpike = start(world)
         channel = session(world)
         relays(world, turnpike, channel)
+        assert hooks(turnpike) == {"br-client": "tc", "br-peer": "tc"}
         finish(turnpike)
 
 
