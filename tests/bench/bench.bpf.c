@@ -6,9 +6,9 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-const volatile __u32 target;		   /* interface that generator and redirect send to */
-const volatile __u64 begin[BENCH_AT6 / 8]; /* of each of the generator's frames */
-const volatile __u32 flow_at;		   /* BENCH_AT4 or BENCH_AT6 */
+const volatile __u32 target;		     /* interface that generator and redirect send to */
+const volatile __u64 begin[BENCH_BEGIN / 8]; /* of each of the generator's frames */
+const volatile __u32 flow_at;		     /* BENCH_AT4 or BENCH_AT6 */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -43,7 +43,7 @@ int generate(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct bench_flow *flow = next_flow();
 
-	if (!flow || data + BENCH_AT6 + sizeof(*flow) > end)
+	if (!flow || data + BENCH_BEGIN > end)
 		return XDP_DROP;
 	for (int i = 0; i < BENCH_AT4 / 8; i++)
 		write_u64(data + 8 * i, begin[i]);
@@ -51,6 +51,7 @@ int generate(struct xdp_md *ctx)
 	if (flow_at == BENCH_AT6) {
 		write_u64(data, begin[4]);
 		write_u64(data + 8, begin[5]);
+		write_u64(data + 32, begin[8]); /* behind the flow: the channel's length */
 		data += BENCH_AT6 - BENCH_AT4;
 	}
 	write_u64(data, flow->word[0]);

@@ -19,8 +19,11 @@ struct bench_flow {
 	__u64 word[2];
 };
 
-#define BENCH_AT4 32
-#define BENCH_AT6 48
+#define BENCH_AT4   32
+#define BENCH_AT6   48
+
+/* All that a relay may have overwritten when the frame comes back. */
+#define BENCH_BEGIN 72
 
 /* A CPU's flows, as receive-side scaling would spread them; a single one is every CPU's. */
 struct bench_share {
