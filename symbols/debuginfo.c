@@ -235,6 +235,10 @@ static int none(const struct search *search, bool exact)
 	const struct debuginfo_copy *copy;
 	size_t count = 0;
 
+	if (!search->known && search->info->alternate.missing)
+		return why_say(&search->why, -ENOENT,
+			       "its debug information is in part in `%.80s`, which isn't there",
+			       search->info->alternate.missing);
 	if (!search->known)
 		return why_say(&search->why, -ENOENT,
 			       "no such function in the debug information of `%s`",

@@ -143,7 +143,9 @@ void debuginfo_file_alternate(const struct image *file, Dwarf *dwarf,
 		snprintf(path, sizeof(path), "%.*s%s",
 			 slash ? (int)(slash - image_path(file)) + 1 : 0, image_path(file), name);
 	straighten(path);
-	if (!open_alternate(file, path, id, (size_t)length, ret))
+	if (open_alternate(file, path, id, (size_t)length, ret))
+		ret->missing = name;
+	else
 		dwarf_setalt(dwarf, ret->dwarf);
 }
 

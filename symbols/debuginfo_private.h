@@ -36,7 +36,8 @@ struct debuginfo_copies {
 struct debuginfo_alternate {
 	int fd;
 	struct Elf *elf;
-	Dwarf *dwarf; /* NULL: nothing was moved, or the file is not to be found */
+	Dwarf *dwarf;	     /* NULL: nothing was moved, or the file is not to be found: */
+	const char *missing; /* its name then, the debug information's own; else NULL */
 };
 
 struct debuginfo {
