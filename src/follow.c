@@ -21,7 +21,7 @@
 
 #define FOLLOW_SERVERS	  64
 #define FOLLOW_TICK_MS	  200
-#define FOLLOW_RETRY_MS	  1000 /* at first; twice as long each time, but not longer than */
+#define FOLLOW_RETRY_MS	  1000L /* at first; twice as long each time, but not longer than */
 #define FOLLOW_LONGEST_MS 60000
 
 /* A server that was found, and the process that serves it. */

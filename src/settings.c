@@ -67,10 +67,15 @@ static void found_take(struct found *found, const char *text)
  */
 static const char *option_value(const struct words *words, size_t i, const char *option)
 {
-	const char *word = words->word[i] + 2, *equals = strchr(words->word[i], '=');
-	size_t length = equals ? (size_t)(equals - word) : strlen(word);
+	const char *word = words->word[i], *equals;
+	size_t length;
 
-	if (strncmp(words->word[i], "--", 2) || !length || strncmp(word, option, length))
+	if (!word || strncmp(word, "--", 2))
+		return NULL;
+	word += 2;
+	equals = strchr(word, '=');
+	length = equals ? (size_t)(equals - word) : strlen(word);
+	if (!length || strncmp(word, option, length))
 		return NULL;
 	if (equals)
 		return equals + 1;

@@ -52,7 +52,7 @@ static bool trouble_move(struct interfaces *interfaces, struct interface *at, co
 }
 
 /* One checksum in 65,536 only looks unfinished. */
-#define TROUBLE_BY_CHANCE (65536 / 256)
+#define TROUBLE_BY_CHANCE (65536ULL / 256)
 
 static bool trouble_is_chance(struct interfaces *interfaces, struct interface *at)
 {

@@ -7,6 +7,7 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -30,9 +31,9 @@ static int ask(int socket, uint32_t kind, const char *path, struct apart_answer 
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control)};
 
-	if (strlen(path) >= sizeof(request.path))
+	if ((size_t)snprintf(request.path, sizeof(request.path), "%s", path) >=
+	    sizeof(request.path))
 		return -ENAMETOOLONG;
-	strcpy(request.path, path);
 	if (send(socket, &request, sizeof(request), 0) != sizeof(request) ||
 	    recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != sizeof(*ret))
 		return -EIO;
